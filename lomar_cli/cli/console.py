@@ -66,6 +66,24 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: ``15 MB``, ``2.1 GB``."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
     """Yield ``begin(total)`` and ``advance(count)``; a bar on stderr if that is a terminal."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
-from lomar_cli.cli.console import progress, say
+from lomar_cli.cli.console import duration, progress, say, size
 
 
 def command(
@@ -21,7 +21,11 @@ def command(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be run.", show_default=False),
+        typer.Option(
+            "--dry-run",
+            help="Only say what would be run, and about how long it would take.",
+            show_default=False,
+        ),
     ] = False,
     keep: Annotated[
         str, typer.Option("--keep", help="Which files of the cells stay: none, last or all.")
@@ -46,6 +50,7 @@ def command(
     from lomar_cli.errors import UsageError
     from lomar_cli.experiments import sweep
     from lomar_cli.experiments.cell import KEEPS
+    from lomar_cli.experiments.estimate import estimate
     from lomar_cli.experiments.plan import read_plan
 
     if keep not in KEEPS:
@@ -53,9 +58,16 @@ def command(
     plan = read_plan(experiment, quick)
     rounds = sum(cell.rounds for cell in plan.cells)
     if dry_run:
-        print(f"{plan.title}: {len(plan.cells)} cells, {rounds} rounds")
+        print(f"{plan.title}: {len(plan.cells)} cells, {rounds:,} rounds")
         for cell in plan.cells:
             print(f"{cell.key}  {cell.rounds:4d} rounds  {cell.label}")
+        workers = min(options.default_jobs(jobs), len(plan.cells))
+        left = [cell for cell in plan.cells if output is None or not sweep.is_done(output, cell)]
+        need = estimate(left, data_dir, keep, workers)
+        print(
+            f"{len(left)} cells to do: about {duration(need.seconds / workers)} with --jobs "
+            f"{workers}, and {size(need.bytes)} of disk at the most (--keep {keep})"
+        )
         return 0
     if output is None:
         raise UsageError("-o FOLDER is needed: where the results go")

@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lomar_cli.attacks.registry import ATTACKS
-from lomar_cli.errors import LomarError
+from lomar_cli.errors import LomarError, UsageError
+from lomar_cli.experiments.attackers import Attackers
+from lomar_cli.experiments.measured import Measured, measure
 from lomar_cli.experiments.plan import Cell
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.model import read_model
-from lomar_cli.files.scores import read_scores
-from lomar_cli.files.truth import read_json, read_truth
-from lomar_cli.learning import metrics
+from lomar_cli.files.truth import read_json
 from lomar_cli.learning.registry import Training
 from lomar_cli.stages.aggregate import aggregate
-from lomar_cli.stages.attack_round import Who, attack_round
-from lomar_cli.stages.evaluate import evaluate
-from lomar_cli.stages.label_flip import label_flip
+from lomar_cli.stages.init_model import init_model
 from lomar_cli.stages.partition import partition
 from lomar_cli.stages.score import score
 from lomar_cli.stages.train import train
 
 KEEPS = ("none", "last", "all")
-_PARTITION = ("imbalance", "alpha", "shards")
+_SCHEME = ("imbalance", "rare", "alpha", "shards")
+_LOADER = ("size", "label_column")
 
 
 class CellRun:
@@ -40,7 +39,10 @@ class CellRun:
 
     def __init__(self, cell: Cell, folder: Path, data_dir: Path | None, keep: str) -> None:
         self.cell, self.folder, self.data_dir, self.keep = cell, folder, data_dir, keep
-        self.attacked = cell.attack.get("name", "none") != "none"
+        self.attackers = Attackers(cell, folder, data_dir)
+        named = cell.data.get("file")
+        self.data_file = Path(named) if named is not None else None
+        self.architecture = cell.training.get("model", "logistic")
 
     def __call__(
         self, advance: Callable[[int], None] = lambda rounds: None
@@ -49,6 +51,8 @@ class CellRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         split = self._split()
         done, rows = self._resume()
+        if not done:
+            self._first(split)
         advance(done)
         for number in range(done + 1, self.cell.rounds + 1):
             row = self._round(split, number)
@@ -57,11 +61,20 @@ class CellRun:
             state = json.dumps({"round": number, "rows": rows}).encode()
             atomic_bytes(self.folder / "state.json", state, force=True)
             if self.keep != "all":
-                self._forget(number - 1)
+                self._forget(number)
             advance(1)
         if self.keep == "none":
             shutil.rmtree(self.folder)
         return rows
+
+    def time_training(self) -> float:
+        """Prepare the cell, train its first round, and say how many seconds that training took."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        split = self._split()
+        self._first(split)
+        began = time.perf_counter()
+        self._train(split, self._made(1), self._model(0), 1)
+        return time.perf_counter() - began
 
     def _resume(self) -> tuple[int, list[dict[str, Any]]]:
         """The last complete round and its rows; from the start when they cannot be trusted."""
@@ -71,181 +84,181 @@ class CellRun:
         try:
             found = read_json(state)
             number, rows = int(found["round"]), list(found["rows"])
-            if number:
-                read_model(self._model(number))
+            read_model(self._model(number))
         except (LomarError, KeyError, TypeError, ValueError):
+            return 0, []
+        if not all(path.exists() for path in self._before(number + 1)):
             return 0, []
         return number, rows
 
     def _split(self) -> Path:
         """The split that the clients train on, and the truth beside it."""
-        data, attack, cell = self.cell.data, self.cell.attack, self.cell
-        clean, poisoned = self.folder / "clean.h5", self.folder / "poisoned.h5"
-        options = {key: data[key] for key in _PARTITION if key in data}
-        partition(
-            data["name"],
+        data, clean = self.cell.data, self.folder / "clean.h5"
+        self._partition(
             clean,
             data.get("clients"),
             data.get("samples_per_client"),
             data.get("scheme", "paper"),
+            {key: data[key] for key in _SCHEME if key in data},
+            self.cell.seed,
+        )
+        if (samples := self.cell.defense.get("root_samples")) is not None:
+            # Data of the defender's own, drawn apart from the clients'.
+            self._partition(self._root_split, 1, samples, "iid", {}, _seed(self.cell.seed, 0, 1))
+        return self.attackers.split(clean, self.data_file)
+
+    def _first(self, split: Path) -> None:
+        """The model that the first round starts from."""
+        init_model(
+            str(split),
+            self._model(0),
+            self.architecture,
+            self.cell.seed,
+            self.data_dir,
+            self.data_file,
+            force=True,
+        )
+
+    def _partition(
+        self,
+        output: Path,
+        clients: int | None,
+        samples: int | None,
+        scheme: str,
+        options: dict[str, Any],
+        seed: int,
+    ) -> None:
+        data = self.cell.data
+        partition(
+            data["name"],
+            output,
+            clients,
+            samples,
+            scheme,
             options,
-            cell.seed,
+            seed,
             self.data_dir,
             force=True,
+            data_file=self.data_file,
+            data_options={key: data[key] for key in _LOADER if key in data},
         )
-        if not self.attacked or ATTACKS[attack["name"]].on != "split":
-            return clean
-        label_flip(
-            clean,
-            poisoned,
-            attack.get("flip", []),
-            attack.get("malicious"),
-            attack.get("convert"),
-            attack.get("style", "pure"),
-            attack.get("poison_fraction", 1.0),
-            self.folder / "truth.json",
-            cell.seed,
-            self.data_dir,
-            force=True,
-        )
-        return poisoned
 
     def _round(self, split: Path, number: int) -> dict[str, Any] | None:
         """One round; its measurements if it is one to evaluate."""
         cell, defense = self.cell, self.cell.defense
-        before = self._model(number - 1) if number > 1 else None
-        made, scores = self._file("round", number), self._file("scores", number)
-        # A seed of its own for every round, so that batches differ between rounds.
-        seed = int(np.random.SeedSequence([cell.seed, number]).generate_state(1)[0])
-        settings = {key: value for key, value in cell.training.items() if key != "model"}
-        train(
-            split,
-            made,
-            cell.training.get("model"),
-            before,
-            Training(**settings, seed=seed, jobs=1),
-            self.data_dir,
-            force=True,
-        )
-        made = self._poison_round(made, number)
+        before, made, scores = self._model(number - 1), self._made(number), self._scores(number)
+        self._train(split, made, before, number)
+        self.attackers.round(made, number, self._made(number - 1) if number > 1 else None)
         options = dict(defense.get("options", {}))
-        assumed = self._assumed()
+        beside, told = self._beside(number, before), self._told()
+        judged = "method" in defense and self._score(number, options, told, beside)
         if "method" in defense:
-            if assumed is not None:
-                options["assume_malicious"] = assumed
-            score(made, scores, defense["method"], options, kind="h5", jobs=1, force=True)
-            options = {}
+            options, told, beside = {}, None, {}
         result = aggregate(
             made,
             self._model(number),
-            scores if "method" in defense else None,
+            scores if judged else None,
             defense.get("rule", "fedavg"),
-            options if "rule" in defense and "method" not in defense else {},
+            options,
             base_model=before,
             force=True,
-            **self._shared(assumed),
+            pre=list(defense.get("pre", [])),
+            assume_malicious=told,
+            **beside,
         )
         if number % cell.evaluate_every and number != cell.rounds:
             return None
-        return self._measure(number, split, scores, result.used)
+        return measure(
+            Measured(
+                cell,
+                number,
+                self._model(number),
+                split,
+                made,
+                scores if judged else None,
+                self.attackers.truth,
+                result.used,
+                self.data_dir,
+                self.data_file,
+            )
+        )
 
-    def _shared(self, assumed: str | None) -> dict[str, Any]:
-        """Options of the aggregate stage that only some defenses use."""
+    def _score(
+        self, number: int, options: dict[str, Any], told: str | None, beside: dict[str, Any]
+    ) -> bool:
+        """Judge the round; False while a method waits for rounds to look back at."""
+        defense = self.cell.defense
+        if told is not None:
+            options = {**options, "assume_malicious": told}
+        made, scores = self._made(number), self._scores(number)
+        try:
+            score(made, scores, defense["method"], options, kind="h5", jobs=1, force=True, **beside)
+        except UsageError:
+            if number > defense.get("history", 0):
+                raise
+            return False
+        return True
+
+    def _train(self, split: Path, made: Path, before: Path, number: int) -> None:
+        settings = {key: value for key, value in self.cell.training.items() if key != "model"}
+        train(
+            split,
+            made,
+            self.architecture,
+            before,
+            # A seed of its own for every round, so that batches differ between rounds.
+            Training(**settings, seed=_seed(self.cell.seed, number), jobs=1),
+            self.data_dir,
+            force=True,
+            data_file=self.data_file,
+        )
+
+    def _beside(self, number: int, before: Path) -> dict[str, Any]:
+        """What a defense looks at beside the round: earlier rounds, and a round of its own."""
         found: dict[str, Any] = {}
-        if self.cell.defense.get("pre"):
-            found["pre"] = list(self.cell.defense["pre"])
-        if assumed is not None and "method" not in self.cell.defense:
-            found["assume_malicious"] = assumed
+        if history := self.cell.defense.get("history"):
+            found["history"] = self._earlier(number, history)
+        if "root_samples" in self.cell.defense:
+            root = self.folder / "root.h5"
+            self._train(self._root_split, root, before, number)
+            found["root"] = root
         return found
 
-    def _assumed(self) -> str | None:
+    def _told(self) -> str | None:
         """What the defense is told of the attackers' number; ``true`` makes it an oracle."""
-        said = self.cell.defense.get("assume_malicious")
-        if said != "true":
-            return said
-        truth = self.folder / "truth.json"
-        return str(len(read_truth(truth).malicious)) if truth.exists() else "0"
+        said: str | None = self.cell.defense.get("assume_malicious")
+        return str(self.attackers.number) if said == "true" else said
 
-    def _poison_round(self, made: Path, number: int) -> Path:
-        if not self.attacked or ATTACKS[self.cell.attack["name"]].on != "round":
-            return made
-        attack, truth = self.cell.attack, self.folder / "truth.json"
-        # The same clients attack in every round: those of the first, by name.
-        who = (
-            Who(convert_named=truth)
-            if number > 1 and truth.exists() and attack.get("convert")
-            else Who(attack.get("malicious"), attack.get("convert"))
-        )
-        poisoned = made.with_name(f"attacked-{number:04d}.h5")
-        attack_round(
-            made,
-            poisoned,
-            attack["name"],
-            attack.get("options", {}),
-            who,
-            truth=self.folder / "attacked.json",
-            seed=self.cell.seed,
-            force=True,
-        )
-        poisoned.replace(made)
-        (self.folder / "attacked.json").replace(truth)
-        return made
+    def _before(self, number: int) -> Sequence[Path]:
+        """The earlier rounds that round ``number`` needs, oldest first."""
+        needed = max(self.cell.defense.get("history", 0), int(self.attackers.replays))
+        return self._earlier(number, needed)
 
-    def _measure(
-        self, number: int, split: Path, scores: Path, used: np.ndarray[Any, Any]
-    ) -> dict[str, Any]:
-        flips = self.cell.attack.get("flip", [])
-        truth = self.folder / "truth.json"
-        judged = "method" in self.cell.defense and truth.exists()
-        found = evaluate(
-            self._model(number),
-            None,
-            split,
-            flips,
-            scores if judged else None,
-            truth if judged else None,
-            self.data_dir,
-        )
-        row: dict[str, Any] = {"round": number}
-        accuracy = found["accuracy"]
-        for key in ("overall", "mean_per_label", "source", "target", "other", "source_as_target"):
-            row[key] = accuracy.get(key)
-        row["per_label"] = accuracy["per_label"]
-        verdict = found.get("detection", {})
-        for key in ("auc", "found", "false_alarms", "precision"):
-            row[key] = verdict.get(key)
-        if judged and number == self.cell.rounds:
-            row["scores"] = _score_lists(scores, truth)
-        if not judged and truth.exists():
-            # A rule that picks clients says whom it left out, if not how much it suspects them.
-            clients = self._clients(number)
-            malicious = set(read_truth(truth).malicious)
-            left_out = metrics.detection(clients, (~used).astype(float), used, malicious)
-            row["found"], row["false_alarms"] = left_out["found"], left_out["false_alarms"]
-        return row
-
-    def _clients(self, number: int) -> list[str]:
-        from lomar_cli.files import h5
-
-        with h5.open_read(self._file("round", number), "round") as reader:
-            return reader.strings("clients/id")
-
-    def _file(self, kind: str, number: int) -> Path:
-        return self.folder / f"{kind}-{number:04d}.h5"
-
-    def _model(self, number: int) -> Path:
-        return self._file("model", number)
+    def _earlier(self, number: int, many: int) -> list[Path]:
+        return [self._made(one) for one in range(max(1, number - many), number)]
 
     def _forget(self, number: int) -> None:
-        for kind in ("round", "scores", "model"):
-            self._file(kind, number).unlink(missing_ok=True)
+        """Remove what no later round needs once round ``number`` is done."""
+        needed = set(self._before(number + 1)) | {self._made(number)}
+        for path in self.folder.glob("round-*.h5"):
+            if path not in needed:
+                path.unlink()
+        self._scores(number - 1).unlink(missing_ok=True)
+        self._model(number - 1).unlink(missing_ok=True)
+
+    @property
+    def _root_split(self) -> Path:
+        return self.folder / "root-split.h5"
+
+    def _made(self, number: int) -> Path:
+        return self.folder / f"round-{number:04d}.h5"
+
+    def _scores(self, number: int) -> Path:
+        return self.folder / f"scores-{number:04d}.h5"
+
+    def _model(self, number: int) -> Path:
+        return self.folder / f"model-{number:04d}.h5"
 
 
-def _score_lists(scores: Path, truth: Path) -> dict[str, Any]:
-    """What a ROC curve and a histogram need: suspicions and the truth, in one order."""
-    found, malicious = read_scores(scores), set(read_truth(truth).malicious)
-    return {
-        "threshold": found.threshold,
-        "suspicion": [float(f"{value:.7g}") for value in found.suspicion],
-        "malicious": [int(client in malicious) for client in found.clients],
-    }
+def _seed(*words: int) -> int:
+    return int(np.random.SeedSequence(words).generate_state(1)[0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from lomar_cli._version import __version__
 from lomar_cli.errors import InputError, LomarError, UsageError
 from lomar_cli.experiments.cell import CellRun
 from lomar_cli.experiments.plan import Cell, Plan
+from lomar_cli.experiments.watch import watched
 from lomar_cli.files.atomic import atomic_bytes
+from lomar_cli.files.lock import locked
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json
 
@@ -44,7 +47,7 @@ def is_done(results: Path, cell: Cell) -> bool:
         found = read_json(path)
     except InputError:
         return False
-    return found.get("cell") == asdict(cell) and found.get("status") in ("done", "not applicable")
+    return found.get("cell") == cell.described and found.get("status") in ("done", "not applicable")
 
 
 def prepare(plan: Plan, results: Path, force: bool) -> list[Cell]:
@@ -89,10 +92,21 @@ def run_cells(
         return
     from joblib import Parallel, delayed
 
-    work = (delayed(run_cell)(cell, results, data_dir, keep) for cell in cells)
-    for outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work):
-        advance(outcome.cell.rounds)
-        yield outcome
+    work = (delayed(_in_worker)(cell, results, data_dir, keep, os.getpid()) for cell in cells)
+    with watched(cells, results, advance) as ended:
+        for outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work):
+            ended(outcome.cell)
+            yield outcome
+
+
+def _in_worker(cell: Cell, results: Path, data_dir: Path | None, keep: str, parent: int) -> Outcome:
+    """A cell in a process of its own, which ends with the process that asked for it."""
+
+    def advance(rounds: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    return run_cell(cell, results, data_dir, keep, advance)
 
 
 def run_cell(
@@ -102,32 +116,49 @@ def run_cell(
     keep: str,
     advance: Callable[[int], None] = lambda rounds: None,
 ) -> Outcome:
-    """Run one cell and write its result; a failure is written down, not raised."""
-    began = time.perf_counter()
-    rows: list[dict[str, Any]] = []
-    reason = ""
+    """Run one cell and write its result; a failure is written down, not raised.
+
+    Waits while another process is at the same cell, and takes over what it did.
+    """
+    folder = results / "work" / cell.key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_suffix(".lock")
+    with locked(lock):
+        if is_done(results, cell):
+            return _outcome(results, cell)
+        began = time.perf_counter()
+        status, reason, rows = _rows(CellRun(cell, folder, data_dir, keep), advance)
+        result = {
+            "result_version": RESULT_VERSION,
+            "version": __version__,
+            "cell": cell.described,
+            "status": status,
+            "reason": reason,
+            "rows": rows,
+        }
+        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+        atomic_bytes(result_path(results, cell), text.encode(), force=True)
+        seconds = time.perf_counter() - began
+        # Apart from the result, which is the same however long it took and on whichever machine.
+        timing = json.dumps({"seconds": round(seconds, 2)}).encode()
+        atomic_bytes(result_path(results, cell).with_suffix(".time"), timing, force=True)
+        lock.unlink(missing_ok=True)
+        return Outcome(cell, status, reason, seconds)
+
+
+def _rows(run: CellRun, advance: Callable[[int], None]) -> tuple[str, str, list[dict[str, Any]]]:
+    """How a cell ended, why, and its rows."""
     try:
-        rows = CellRun(cell, results / "work" / cell.key, data_dir, keep)(advance)
-        status = "done"
+        return "done", "", run(advance)
     except UsageError as error:
         # Too few clients for this rule, no history: a fact about the setting, never a zero.
-        status, reason = "not applicable", str(error)
+        return "not applicable", str(error), []
     except LomarError as error:
-        status, reason = "failed", str(error)
+        return "failed", str(error), []
     except Exception:
-        status, reason = "failed", traceback.format_exc().strip().splitlines()[-1]
-    result = {
-        "result_version": RESULT_VERSION,
-        "version": __version__,
-        "cell": asdict(cell),
-        "status": status,
-        "reason": reason,
-        "rows": rows,
-    }
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    atomic_bytes(result_path(results, cell), text.encode(), force=True)
-    seconds = time.perf_counter() - began
-    # Apart from the result, which is the same however long it took and on whichever machine.
-    timing = json.dumps({"seconds": round(seconds, 2)}).encode()
-    atomic_bytes(result_path(results, cell).with_suffix(".time"), timing, force=True)
-    return Outcome(cell, status, reason, seconds)
+        return "failed", traceback.format_exc().strip().splitlines()[-1], []
+
+
+def _outcome(results: Path, cell: Cell) -> Outcome:
+    found = read_json(result_path(results, cell))
+    return Outcome(cell, str(found["status"]), str(found["reason"]))

@@ -1,0 +1,206 @@
+"""What an experiment file may say: its keys, their types, and the names they must be known by."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from lomar_cli.aggregation.pre import PRES
+from lomar_cli.aggregation.registry import RULES
+from lomar_cli.attacks.registry import ATTACKS, make_round_attack
+from lomar_cli.data.partition import SCHEMES
+from lomar_cli.data.registry import DATASETS
+from lomar_cli.errors import InputError, UsageError, nearest
+from lomar_cli.learning.registry import MODELS
+from lomar_cli.scoring.registry import METHODS
+from lomar_cli.stages.recipe import Recipe
+
+DATA = {
+    "name": str,
+    "clients": int,
+    "samples_per_client": int,
+    "scheme": str,
+    "imbalance": float,
+    "rare": str,
+    "alpha": float,
+    "shards": int,
+    "size": int,
+    "label_column": str,
+    "file": str,
+}
+ATTACK = {
+    "name": str,
+    "flip": list,
+    "malicious": str,
+    "convert": str,
+    "style": str,
+    "poison_fraction": float,
+    "knowledge": str,
+    "options": dict,
+    "then": dict,
+}
+THEN = {"name": str, "knowledge": str, "options": dict}
+TRAINING = {
+    "model": str,
+    "epochs": int,
+    "local_steps": int,
+    "batch_size": int,
+    "lr": float,
+    "momentum": float,
+    "weight_decay": float,
+}
+PARTS: dict[str, dict[str, type]] = {"data": DATA, "attack": ATTACK, "training": TRAINING}
+PACE = {"rounds": int, "evaluate_every": int}
+GENERAL = {"title": str, "about": str, "layout": str, "seeds": list, "measure": list, **PACE}
+SETTING = {"name": str, **PACE, **dict.fromkeys(PARTS, dict)}
+DEFENSE = {
+    "name": str,
+    "method": str,
+    "rule": str,
+    "pre": list,
+    "options": dict,
+    "assume_malicious": str,
+    "history": int,
+    "root_samples": int,
+    "clean": bool,
+}
+LAYOUTS = ("table", "table3", "labels", "table5", "roc", "map")
+MEASURES = ("training", "map")
+# Keys that hold a list or a table by nature: they are an axis only as a list of these.
+LISTS = {"flip"}
+
+
+def check_keys(found: Any, known: Mapping[str, type], where: str, axes: bool = False) -> None:
+    """Refuse unknown keys, with the nearest known one, and values of another type."""
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: must be a table")
+    for key, value in found.items():
+        if key not in known:
+            raise InputError(f"{where}: there is no key '{key}'{nearest(key, list(known))}")
+        wanted = known[key]
+        values = value if axes and isinstance(value, list) and key not in LISTS else [value]
+        for one in values:
+            good = isinstance(one, wanted) or (wanted is float and isinstance(one, int))
+            if not good or (isinstance(one, bool) and wanted is not bool):
+                raise InputError(f"{where}: {key}: must be of type {wanted.__name__}, is {one!r}")
+
+
+def check_name(value: str, known: list[str], where: str) -> None:
+    """Refuse a name that a registry does not have, with the nearest one that it has."""
+    if value not in known:
+        raise InputError(f"{where}: there is no '{value}'{nearest(value, known)}")
+
+
+def check_positive(value: int, where: str) -> int:
+    if value < 1:
+        raise InputError(f"{where}: must be at least 1, is {value}")
+    return value
+
+
+def check_seeds(found: Any, where: str) -> list[int]:
+    whole = isinstance(found, list) and all(
+        isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in found
+    )
+    if not found or not whole:
+        raise InputError(f"{where}: seeds: must be a list of whole numbers from 0")
+    if len(set(found)) < len(found):
+        raise InputError(f"{where}: seeds: one stands there twice, which is no second measurement")
+    return list(found)
+
+
+def check_words(found: list[Any], known: tuple[str, ...], where: str) -> None:
+    for word in found:
+        check_name(str(word), list(known), where)
+
+
+def check_points(parts: Mapping[str, list[dict[str, Any]]], where: str) -> None:
+    """Refuse names and options that no registry has, at every point of the axes."""
+    for point in parts["data"]:
+        _check_data(point, f"{where}: data")
+    for point in parts["attack"]:
+        _check_attack(point, f"{where}: attack")
+    for point in parts["training"]:
+        if "model" in point:
+            check_name(point["model"], list(MODELS), f"{where}: training: model")
+        for key in ("epochs", "local_steps", "batch_size"):
+            if key in point:
+                check_positive(point[key], f"{where}: training: {key}")
+
+
+def _check_data(point: dict[str, Any], where: str) -> None:
+    if "name" not in point:
+        raise InputError(f"{where}: name: is missing")
+    check_name(point["name"], list(DATASETS), f"{where}: name")
+    scheme = point.get("scheme", "paper")
+    check_name(scheme, list(SCHEMES), f"{where}: scheme")
+    for key in ("imbalance", "rare", "alpha", "shards"):
+        if key in point and key not in SCHEMES[scheme].options:
+            raise InputError(f"{where}: {key}: the scheme {scheme} has no such option")
+    about = DATASETS[point["name"]]
+    for key in ("size", "label_column"):
+        if key in point and key not in about.options:
+            raise InputError(f"{where}: {key}: the data set {point['name']} has no such option")
+    if "file" in point and not about.endings:
+        raise InputError(f"{where}: file: {point['name']} is no file of one's own")
+
+
+def _check_attack(point: dict[str, Any], where: str) -> None:
+    name = point.get("name", "none")
+    check_name(name, ["none", *ATTACKS], f"{where}: name")
+    then = point.get("then")
+    if name == "none":
+        return
+    if ("malicious" in point) == ("convert" in point):
+        raise InputError(
+            f"{where}: give malicious (clients added) or convert (clients turned), as '10%' or '5'"
+        )
+    if ATTACKS[name].on == "round":
+        _check_round_attack(name, point, where)
+    elif name == "label-flip" and not point.get("flip"):
+        raise InputError(f'{where}: flip: is missing, for example flip = ["1:7"]')
+    if then is not None:
+        check_keys(then, THEN, f"{where}: then")
+        if "name" not in then:
+            raise InputError(f"{where}: then: name: is missing")
+        check_name(then["name"], list(ATTACKS), f"{where}: then: name")
+        if ATTACKS[then["name"]].on != "round":
+            raise InputError(f"{where}: then: {then['name']} is no attack on rounds")
+        _check_round_attack(then["name"], then, f"{where}: then")
+
+
+def _check_round_attack(name: str, point: dict[str, Any], where: str) -> None:
+    for key in ("style", "poison_fraction"):
+        if key in point:
+            raise InputError(f"{where}: {key}: the attack {name} is on rounds and has no samples")
+    try:
+        make_round_attack(name, point.get("options", {}))
+    except UsageError as error:
+        raise InputError(f"{where}: options: {error}") from None
+
+
+def checked_defense(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    """The entry, when its names and options are known."""
+    check_keys(entry, DEFENSE, where)
+    if "name" not in entry:
+        raise InputError(f"{where}: name: is missing")
+    for key, names in (("method", METHODS.names()), ("rule", RULES.names())):
+        if key in entry:
+            check_name(entry[key], names, f"{where}: {key}")
+    for pre in entry.get("pre", []):
+        check_name(pre, PRES.names(), f"{where}: pre")
+    for key in ("history", "root_samples"):
+        if key in entry:
+            check_positive(entry[key], f"{where}: {key}")
+    options, told = entry.get("options", {}), False
+    try:
+        if "method" in entry:
+            made = METHODS.make(entry["method"], options)
+            told = "assume_malicious" in {field.name for field in dataclasses.fields(made)}
+            options = {}
+        recipe = Recipe.make(entry.get("rule", "fedavg"), entry.get("pre", []), options, None)
+    except UsageError as error:
+        raise InputError(f"{where}: options: {error}") from None
+    if "assume_malicious" in entry and not told and not recipe.assumes:
+        raise InputError(f"{where}: assume_malicious: nothing here reckons with a number")
+    return dict(entry)

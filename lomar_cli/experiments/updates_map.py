@@ -1,0 +1,49 @@
+"""A round's updates in two dimensions, as Figure 2 of the paper shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.files.updates import Updates
+
+
+def updates_map(
+    updates: Updates, malicious: Collection[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    """First two principal components of the whole updates and of the blocks of ``labels``.
+
+    ``points`` are a list of [x, y] a client in the order of the round; ``share`` is how much of
+    the variance the two components hold.
+    """
+    parts = {"whole update": _whole(updates)}
+    for label in labels:
+        parts[f"label {label}"] = updates.label_block(list(updates.labels).index(label))
+    return {
+        "malicious": [int(client in malicious) for client in updates.clients],
+        "parts": {name: _components(block) for name, block in parts.items()},
+    }
+
+
+def _whole(updates: Updates) -> NDArray[np.float64]:
+    flat = [np.asarray(t[:], np.float64).reshape(t.shape[0], -1) for t in updates.tensors.values()]
+    return np.concatenate(flat, axis=1)
+
+
+def _components(block: NDArray[Any]) -> dict[str, Any]:
+    """Principal components by the small side: the Gram matrix over clients, (n, n)."""
+    centred = block.astype(np.float64) - block.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    top = vectors[:, ::-1][:, :2]
+    # An eigenvector's sign is arbitrary: let its largest entry be positive.
+    top = top * np.sign(top[np.abs(top).argmax(axis=0), np.arange(top.shape[1])])
+    kept = np.maximum(values[::-1][:2], 0)
+    points = top * np.sqrt(kept)
+    total = float(np.maximum(values, 0).sum())
+    return {
+        "points": [[float(f"{value:.6g}") for value in point] for point in points],
+        "share": round(float(kept.sum()) / total, 6) if total > 0 else 0.0,
+    }

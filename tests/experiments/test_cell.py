@@ -1,0 +1,207 @@
+"""Cells of every kind: attacks on splits and rounds, defenses that look beside the round."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+
+from lomar_cli.errors import UsageError
+from lomar_cli.experiments import sweep
+from lomar_cli.experiments.cell import CellRun
+from lomar_cli.experiments.plan import make_plan
+from lomar_cli.experiments.updates_map import updates_map
+from lomar_cli.files.truth import read_truth
+from lomar_cli.files.updates import OutputLayer, Updates
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+HEAD = """
+rounds = 3
+evaluate_every = 2
+[data]
+name = "digits"
+clients = 8
+samples_per_client = 30
+[training]
+local_steps = 3
+lr = 0.1
+"""
+LOMAR = '[[defense]]\nname = "LoMar"\nmethod = "lomar"\n'
+PLAIN = '[[defense]]\nname = "No defense"\n'
+FLIP = '[attack]\nname = "label-flip"\nflip = ["1:7"]\nmalicious = "2"\n'
+
+
+def cells(text):
+    return make_plan(tomllib.loads(text), "test", False, "test.toml").cells
+
+
+def rows_of(text, folder, keep="none"):
+    (cell,) = cells(text)
+    return CellRun(cell, folder / "cell", None, keep)()
+
+
+def test_unattacked_rounds_count_false_alarms(tmp_path):
+    first, last = rows_of(HEAD + LOMAR, tmp_path)
+    assert first["round"] == 2
+    assert last["round"] == 3
+    assert last["auc"] is None
+    assert last["found"] is None
+    flagged = np.array(last["scores"]["suspicion"]) > last["scores"]["threshold"]
+    assert last["false_alarms"] == flagged.mean()
+    assert last["scores"]["malicious"] == [0] * 8
+
+
+def test_a_backdoor_is_measured_by_its_success(tmp_path):
+    attack = '[attack]\nname = "backdoor"\nmalicious = "3"\noptions = { target = "7" }\n'
+    rows = rows_of(HEAD + attack + PLAIN, tmp_path)
+    assert 0 <= rows[-1]["attack_success"] <= 1
+
+
+def test_an_attack_on_rounds_turns_the_same_clients_every_time(tmp_path):
+    attack = '[attack]\nname = "sign-flip"\nconvert = "2"\n'
+    rows_of(HEAD + attack + LOMAR, tmp_path, keep="all")
+    who = read_truth(tmp_path / "cell" / "truth.json").malicious
+    assert len(who) == 2
+    turned = []
+    for number in (1, 2, 3):
+        text = (tmp_path / "cell" / f"scores-{number:04d}.h5").read_bytes()
+        turned.append(b"attack sign-flip" in text)
+    assert all(turned)
+
+
+def test_flippers_that_boost_what_they_trained(tmp_path):
+    """``then``: the clients that the split attack made malicious attack every round as well."""
+    then = FLIP + 'then = { name = "boost", options = { boost = 10.0 } }\n'
+    plain = rows_of(HEAD + FLIP + PLAIN, tmp_path / "plain", keep="all")
+    boosted = rows_of(HEAD + then + PLAIN, tmp_path / "boosted", keep="all")
+    assert boosted[-1]["source"] != plain[-1]["source"]
+    both = [tmp_path / name / "cell" / "truth.json" for name in ("plain", "boosted")]
+    assert read_truth(both[0]).malicious == read_truth(both[1]).malicious
+    import h5py
+
+    first = [tmp_path / name / "cell" / "round-0001.h5" for name in ("plain", "boosted")]
+    with h5py.File(first[0]) as one, h5py.File(first[1]) as other:
+        clients = [name.decode() for name in one["clients/id"][:]]
+        bad = np.isin(clients, read_truth(both[0]).malicious)
+        before, after = one["updates/fc.weight"][:], other["updates/fc.weight"][:]
+    np.testing.assert_array_equal(before[~bad], after[~bad])
+    np.testing.assert_allclose(after[bad], 10 * before[bad], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "defense",
+    [
+        'method = "foolsgold"\nhistory = 2\noptions = { memory = true }',
+        'method = "fldetector"\nhistory = 2',
+        'method = "fltrust"\nroot_samples = 20',
+        'rule = "fltrust"\nroot_samples = 20',
+        'rule = "multi-krum"\npre = ["nnm"]\nassume_malicious = "true"',
+    ],
+)
+def test_defenses_that_look_beside_the_round(defense, tmp_path):
+    text = HEAD.replace("rounds = 3", "rounds = 5") + FLIP
+    text += f'[[defense]]\nname = "it"\n{defense}\n'
+    rows = rows_of(text, tmp_path, keep="all")
+    assert rows[-1]["round"] == 5
+    if 'method = "fl' in defense:
+        # Nothing to look back at in the first round: nobody is judged, everybody averaged.
+        late = (tmp_path / "cell" / "scores-0005.h5").exists()
+        first = (tmp_path / "cell" / "scores-0001.h5").exists()
+        assert (first, late) == ("fltrust" in defense, True)
+
+
+def test_a_method_without_the_past_it_needs_is_not_applicable(tmp_path):
+    with pytest.raises(UsageError, match="--history"):
+        rows_of(HEAD + FLIP + '[[defense]]\nname = "it"\nmethod = "fldetector"\n', tmp_path)
+
+
+def test_networks_start_from_their_own_first_model(tmp_path):
+    text = HEAD.replace("local_steps = 3", 'model = "mlp"\nlocal_steps = 3')
+    rows = rows_of(text + PLAIN, tmp_path)
+    assert rows[-1]["overall"] > 0.15
+
+
+def test_training_accuracy_and_map_on_demand(tmp_path):
+    text = 'measure = ["training", "map"]\n' + HEAD + FLIP + PLAIN
+    rows = rows_of(text, tmp_path)
+    assert 0 <= rows[0]["training"]["source"] <= 1
+    assert "map" not in rows[0]
+    found = rows[-1]["map"]
+    assert list(found["parts"]) == ["whole update", "label 1", "label 7"]
+    assert sum(found["malicious"]) == 2
+    assert len(found["parts"]["label 1"]["points"]) == 10
+
+
+def test_the_map_holds_principal_components():
+    """Against scikit-learn's PCA, up to the sign of each axis."""
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((12, 3, 5)).astype(np.float32)
+    updates = Updates(
+        [f"c{i:02d}" for i in range(12)],
+        np.ones(12, np.int64),
+        {"w": weight},
+        OutputLayer("w"),
+        ("a", "b", "c"),
+    )
+    found = updates_map(updates, {"c03"}, ["b"])
+    assert found["malicious"] == [int(i == 3) for i in range(12)]
+    for name, block in (("whole update", weight.reshape(12, -1)), ("label b", weight[:, 1])):
+        pca = PCA(2).fit(block.astype(np.float64))
+        wanted, got = pca.transform(block), np.array(found["parts"][name]["points"])
+        np.testing.assert_allclose(np.abs(got), np.abs(wanted), atol=1e-4)
+        assert found["parts"][name]["share"] == pytest.approx(
+            pca.explained_variance_ratio_.sum(), abs=1e-5
+        )
+
+
+def test_two_runs_at_once_do_every_cell_once(tmp_path):
+    """The second waits for the first's cells and takes them over: same results, no debris."""
+    path = tmp_path / "sweep.toml"
+    path.write_text("seeds = [0, 1]\n" + HEAD + FLIP + LOMAR + PLAIN)
+    command = [sys.executable, "-m", "lomar_cli", "run", str(path), "-q", "-o", str(tmp_path / "r")]
+    both = [subprocess.Popen([*command, "--jobs", "1"]) for _ in range(2)]
+    assert [one.wait(timeout=300) for one in both] == [0, 0]
+    found = sorted((tmp_path / "r" / "cells").glob("*.json"))
+    assert len(found) == 4
+    assert {json.loads(one.read_text())["status"] for one in found} == {"done"}
+    assert not list((tmp_path / "r" / "work").iterdir())
+
+
+def test_workers_end_with_the_run_that_started_them(tmp_path):
+    """SIGKILL to the run leaves no worker at work: the rounds stop."""
+    path = tmp_path / "sweep.toml"
+    text = "seeds = [0, 1, 2, 3]\n" + HEAD.replace("rounds = 3", "rounds = 2000") + FLIP + LOMAR
+    path.write_text(text)
+    folder = tmp_path / "r"
+    command = [sys.executable, "-m", "lomar_cli", "run", str(path), "-q", "-o", str(folder)]
+    run = subprocess.Popen([*command, "--jobs", "2"])
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("work/*/state.json"))) < 2:
+        assert time.monotonic() < deadline, "the run never got to its first rounds"
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+
+    def done():
+        return [
+            json.loads(p.read_text())["round"] for p in sorted(folder.glob("work/*/state.json"))
+        ]
+
+    for _ in range(100):
+        before = done()
+        time.sleep(1)
+        if done() == before:
+            break
+    else:
+        pytest.fail("workers went on after the run was killed")
+    assert max(before) < 2000
+    plan = make_plan(tomllib.loads(text), "test", False, "test.toml")
+    assert not any(sweep.is_done(folder, cell) for cell in plan.cells)
