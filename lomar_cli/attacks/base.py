@@ -23,9 +23,17 @@ JITTER = "Random difference between copies, in standard deviations of the honest
 SHARE = "Share of the parameters that are set (at least one)."
 
 
-def option(default: Any, about: str) -> Any:
-    """A field of an attack that is an option of its command; ``about`` is its help."""
-    return field(default=default, metadata={"help": about})
+def option(default: Any, about: str, flag: str | None = None) -> Any:
+    """A field of an attack that is an option of its command; ``about`` is its help.
+
+    ``flag`` is the option's name where it is not the field's.
+    """
+    return field(default=default, metadata={"help": about, "flag": flag})
+
+
+def needed(about: str, metavar: str | None = None) -> Any:
+    """A field that has to be given."""
+    return field(metadata={"help": about, "metavar": metavar})
 
 
 @dataclass(frozen=True)

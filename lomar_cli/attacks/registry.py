@@ -1,7 +1,8 @@
 """Every attack by name. A new one is one file and one line here.
 
-An attack on rounds is a dataclass (``base.RoundAttack``) whose fields become the options of its
-subcommand. Its class is named as the attack: ``min-max`` is ``MinMax`` in ``min_max.py``.
+An attack is a dataclass (``base.RoundAttack`` or ``on_split.SplitAttack``) whose fields become the
+options of its subcommand. Its class is named as the attack: ``min-max`` is ``MinMax`` in
+``min_max.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lomar_cli.attacks.base import RoundAttack
+from lomar_cli.attacks.on_split import SplitAttack
 from lomar_cli.errors import UsageError, nearest
 
 
@@ -62,24 +64,46 @@ ATTACKS = {
 
 def round_attack(name: str) -> type[RoundAttack]:
     """The class of an attack on rounds."""
-    known = [key for key, entry in ATTACKS.items() if entry.on == "round"]
-    if name not in known:
-        raise UsageError(f"there is no attack '{name}' on rounds{nearest(name, known)}")
-    entry = ATTACKS[name]
-    module = importlib.import_module(f"lomar_cli.attacks.{entry.module}")
-    title = "".join(part.capitalize() for part in name.split("-"))
-    found: type[RoundAttack] = getattr(module, title)
+    found: type[RoundAttack] = _class(name, "round")
+    return found
+
+
+def split_attack(name: str) -> type[SplitAttack]:
+    """The class of an attack on splits."""
+    found: type[SplitAttack] = _class(name, "split")
     return found
 
 
 def make_round_attack(name: str, options: Mapping[str, Any]) -> RoundAttack:
     """An attack with these options; a name that it does not have is refused."""
-    kind = round_attack(name)
-    known = [field.name for field in dataclasses.fields(kind)]
+    made: RoundAttack = _make(round_attack(name), name, options)
+    return made
+
+
+def make_split_attack(name: str, options: Mapping[str, Any]) -> SplitAttack:
+    """An attack on splits with these options; unknown and missing ones are refused."""
+    made: SplitAttack = _make(split_attack(name), name, options)
+    return made
+
+
+def _class(name: str, on: str) -> Any:
+    known = [key for key, entry in ATTACKS.items() if entry.on == on]
+    if name not in known:
+        raise UsageError(f"there is no attack '{name}' on {on}s{nearest(name, known)}")
+    module = importlib.import_module(f"lomar_cli.attacks.{ATTACKS[name].module}")
+    return getattr(module, "".join(part.capitalize() for part in name.split("-")))
+
+
+def _make(kind: Any, name: str, options: Mapping[str, Any]) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in options:
-        if key not in known:
+        if key not in fields:
+            known = list(fields)
             raise UsageError(
                 f"--{key.replace('_', '-')}: the attack {name} has no such option"
                 f"{nearest(key, known)} (it takes: {', '.join(known) or 'none'})"
             )
+    for key, field in fields.items():
+        if field.default is dataclasses.MISSING and key not in options:
+            raise UsageError(f"--{key.replace('_', '-')}: the attack {name} needs it")
     return kind(**options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import typer
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -19,12 +17,9 @@ def group(whole: bool = True) -> typer.Typer:
         made.callback()(lambda: None)
         return made
     from lomar_cli.attacks.registry import ATTACKS
-    from lomar_cli.cli.attack_round import build
+    from lomar_cli.cli import attack_round, attack_split
 
     for name, entry in ATTACKS.items():
-        if entry.on == "round":
-            function = build(name)
-        else:
-            function = importlib.import_module(f"lomar_cli.cli.attack_{entry.module}").command
-        made.command(name, context_settings=CONTEXT)(function)
+        kind = attack_round if entry.on == "round" else attack_split
+        made.command(name, context_settings=CONTEXT)(kind.build(name))
     return made

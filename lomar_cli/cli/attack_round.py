@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from lomar_cli.attacks.base import RoundAttack
 from lomar_cli.attacks.registry import round_attack
 from lomar_cli.cli import options
 from lomar_cli.cli.console import say, warn
+from lomar_cli.cli.from_fields import own_options, parameter, shaped
 
 File = Path | None
 ConvertNamed = Annotated[
@@ -101,45 +101,18 @@ def build(name: str) -> Callable[..., None]:
         for note in done.notes:
             warn(note)
 
-    parameters = _parameters(kind)
-    signature = inspect.Signature(parameters)
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
-    command.__name__ = name.replace("-", "_")
-    command.__doc__ = _help(name, kind)
-    return command
+    words = f"round.h5 --convert 10% {kind.example} -o poisoned.h5"
+    return shaped(command, name, _parameters(kind), kind, words)
 
 
 def _parameters(kind: type[RoundAttack]) -> list[inspect.Parameter]:
     """Every parameter in the order of the help: files, who, the attack's own, the rest."""
     path = Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")]
-    found = [_parameter("path", path), _parameter("output", options.Output)]
-    for name, annotation in zip(
-        WHO, (options.Malicious, options.Convert, ConvertNamed), strict=True
-    ):
-        found.append(_parameter(name, annotation, None))
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        flag = f"--{field.name.replace('_', '-')}"
-        shown = typer.Option(flag, help=field.metadata["help"])
-        found.append(_parameter(field.name, Annotated[hints[field.name], shown], field.default))
+    found = [parameter("path", path), parameter("output", options.Output)]
+    who = (options.Malicious, options.Convert, ConvertNamed)
+    found += [parameter(name, one, None) for name, one in zip(WHO, who, strict=True)]
+    found += own_options(kind)
     if kind.knows:
-        found.append(_parameter("knowledge", AttackKnowledge, "all"))
-    found += [_parameter(*FILES[one], None) for one in kind.takes]
-    return found + [_parameter(*one) for one in FRAME]
-
-
-def _parameter(
-    name: str, annotation: Any, default: Any = inspect.Parameter.empty
-) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
-
-
-def _help(name: str, kind: type[RoundAttack]) -> str:
-    about = (inspect.getdoc(kind) or "").split("\n\n")
-    about.append("Who attacks is written to --truth only, by default truth.json beside the output.")
-    words = " ".join(["round.h5", "--convert 10%", kind.example, "-o poisoned.h5"]).split()
-    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in about)
-    return f"{text}\n\n\b\nExample:\n  lomar attack {name} {' '.join(words)}\n"
+        found.append(parameter("knowledge", AttackKnowledge, "all"))
+    found += [parameter(*FILES[one], None) for one in kind.takes]
+    return found + [parameter(*one) for one in FRAME]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lomar_cli.attacks.label_flip import FLIP, FLIP_METAVAR
 from lomar_cli.cli import console
 
 COMMON = "Common options"
@@ -81,13 +82,7 @@ Layers = Annotated[
         help="Only these parameters, by name or pattern: fc.*,conv1.weight",
     ),
 ]
-_FLIP = typer.Option(
-    "--flip",
-    metavar="SOURCE:TARGET",
-    help="Source label passed off as target label, by name or number. Repeatable.",
-)
-Flips = Annotated[list[str], _FLIP]
-FlipsOrNone = Annotated[list[str] | None, _FLIP]
+FlipsOrNone = Annotated[list[str] | None, typer.Option("--flip", metavar=FLIP_METAVAR, help=FLIP)]
 _SCORES = typer.Option("--scores", metavar="FILE", help="A score table; flagged clients are out.")
 Scores = Annotated[Path, _SCORES]
 ScoresOrNone = Annotated[Path | None, _SCORES]
@@ -127,13 +122,6 @@ LabelColumn = Annotated[
 Architecture = Annotated[
     str | None,
     typer.Option("--model", help="An architecture: see 'lomar list models' (default: logistic)."),
-]
-PoisonFraction = Annotated[
-    float,
-    typer.Option(
-        "--poison-fraction",
-        help="Share of a malicious client's samples that are poisoned, of those that can be.",
-    ),
 ]
 Malicious = Annotated[
     str | None,

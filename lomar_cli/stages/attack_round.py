@@ -14,13 +14,13 @@ from lomar_cli.attacks.budget import count, neutral
 from lomar_cli.attacks.context import Earlier
 from lomar_cli.attacks.registry import make_round_attack
 from lomar_cli.errors import InputError, UsageError
-from lomar_cli.files.atomic import check_output
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, create_round, open_round
 from lomar_cli.files.text import printable
-from lomar_cli.files.truth import Truth, read_truth, write_truth
+from lomar_cli.files.truth import Truth, read_truth
 from lomar_cli.stages.defender import flatten
 from lomar_cli.stages.poison import Knowledge, Poisoned, add, turn
+from lomar_cli.stages.truth_beside import truth_beside, truth_path
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,7 @@ def attack_round(
     attackers apart: clients are sorted by id, and ids and num_examples are like everyone's. The
     whole round is held in memory, some four times over.
     """
-    truth = output.parent / "truth.json" if truth is None else truth
-    if truth.resolve() == output.resolve():
-        raise UsageError("--truth: must be another file than -o")
-    check_output(output, force)
-    check_output(truth, force)
+    truth = truth_path(truth, output, force)
     attack = make_round_attack(name, options)
     with open_round(path, memory) as found:
         _check_memory(found, memory)
@@ -111,14 +107,15 @@ def attack_round(
         )
         everyone = sorted({*done.malicious, *guilty})
         about: dict[str, Any] = {"attack": name, **said}
-        about.pop("malicious", None)
         if earlier_abouts := [one.about for one in (named, merged) if one.about]:
             about["before"] = earlier_abouts
         stage = extend(f"attack {name}", said, inputs, before, seed)
         tensors = {key: np.asarray(tensor[:]) for key, tensor in done.updates.tensors.items()}
-        with create_round(output, head, stage, force) as writer:
+        with (
+            truth_beside(truth, everyone, about, force),
+            create_round(output, head, stage, force) as writer,
+        ):
             writer.write(0, tensors)
-            write_truth(truth, Truth(everyone, about), force)
         notes = _notes(found, who, sources, done)
     return Attacked(len(head.clients), done.malicious, everyone, truth, notes)
 

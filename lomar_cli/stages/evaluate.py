@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.attacks.label_flip import parse_flip
 from lomar_cli.data.stamped import put_on
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
@@ -20,7 +21,6 @@ from lomar_cli.files.text import json_text, printable
 from lomar_cli.files.truth import read_truth
 from lomar_cli.learning import metrics
 from lomar_cli.learning.registry import model as model_module
-from lomar_cli.stages.label_flip import parse_flip
 from lomar_cli.stages.source import check_stamp, load_for
 
 SCHEMA_VERSION = 1

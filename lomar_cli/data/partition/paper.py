@@ -51,7 +51,7 @@ def draw(
     majors = open_labels[rng.permutation(np.arange(clients) % len(open_labels))]
     drawn = []
     for major in majors:
-        first = _take(by_label[major], majority, rng)
+        first = take_evenly(by_label[major], majority, rng)
         # As many as the client owns altogether, so that enough are left without the repeats.
         rest = rng.choice(len(labels), samples, replace=False)
         rest = rest[~np.isin(rest, first)][: samples - majority]
@@ -59,7 +59,7 @@ def draw(
     return drawn
 
 
-def _take(members: Ints, number: int, rng: np.random.Generator) -> Ints:
+def take_evenly(members: Ints, number: int, rng: np.random.Generator) -> Ints:
     """``number`` of the members: each one as often as any other, or once more."""
     whole, left = divmod(number, len(members))
     some = rng.choice(members, left, replace=False)
