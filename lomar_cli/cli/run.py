@@ -64,10 +64,14 @@ def command(
         workers = min(options.default_jobs(jobs), len(plan.cells))
         left = [cell for cell in plan.cells if output is None or not sweep.is_done(output, cell)]
         need = estimate(left, data_dir, keep, workers)
+        total = sum(need.seconds.values()) / workers
         print(
-            f"{len(left)} cells to do: about {duration(need.seconds / workers)} with --jobs "
-            f"{workers}, and {size(need.bytes)} of disk at the most (--keep {keep})"
+            f"{len(left)} cells to do: about {duration(total)} with --jobs {workers}, and "
+            f"{size(need.bytes)} of disk at the most (--keep {keep})"
         )
+        if len(need.seconds) > 1:
+            each = (f"{name} {duration(s / workers)}" for name, s in need.seconds.items())
+            print(f"of that {', '.join(each)}")
         return 0
     if output is None:
         raise UsageError("-o FOLDER is needed: where the results go")

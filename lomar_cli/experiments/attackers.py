@@ -10,12 +10,10 @@ import numpy as np
 
 from lomar_cli.attacks.registry import ATTACKS, round_attack
 from lomar_cli.experiments.plan import Cell
+from lomar_cli.experiments.schema import split_options
 from lomar_cli.files.truth import Truth, read_truth, write_truth
 from lomar_cli.stages.attack_round import Sources, Who, attack_round
 from lomar_cli.stages.attack_split import attack_split
-
-# Keys of an experiment's attack that are options of an attack on splits.
-_SHORT = ("flip", "style", "poison_fraction")
 
 
 class Attackers:
@@ -53,15 +51,12 @@ class Attackers:
             if not self.on_rounds:
                 write_truth(self.truth, Truth([]), force=True)
             return clean
-        short = {key: self.attack[key] for key in _SHORT if key in self.attack}
-        if self.attack["name"] != "label-flip":
-            short.pop("flip", None)
         poisoned = self.folder / "poisoned.h5"
         attack_split(
             clean,
             poisoned,
             self.attack["name"],
-            {**short, **self.attack.get("options", {})},
+            split_options(self.attack["name"], self.attack),
             malicious=self.attack.get("malicious"),
             convert=self.attack.get("convert"),
             truth=self.truth,

@@ -34,9 +34,9 @@ _PROBED_STEPS = (1, 4)
 
 @dataclass(frozen=True)
 class Estimate:
-    """``seconds`` of computing on one core, and the most ``bytes`` that lie on disk at a time."""
+    """``seconds`` of computing on one core by setting, and the most ``bytes`` on disk at a time."""
 
-    seconds: float
+    seconds: dict[str, float]
     bytes: int
 
 
@@ -54,7 +54,8 @@ class _Pace:
 def estimate(cells: Sequence[Cell], data_dir: Path | None, keep: str, jobs: int) -> Estimate:
     """Try each combination of data and training for a moment and add up what the cells need."""
     paces: dict[str, _Pace] = {}
-    seconds, sizes = 0.0, []
+    seconds: dict[str, float] = {}
+    sizes = []
     for cell in cells:
         about = registry.entry(cell.data["name"])
         clients = int(cell.data.get("clients", about.clients))
@@ -66,7 +67,8 @@ def estimate(cells: Sequence[Cell], data_dir: Path | None, keep: str, jobs: int)
         steps = _steps(cell, pace.examples)
         training = everybody * (pace.client + steps * pace.step)
         products = _PRODUCTS * pace.product * everybody**2 * pace.parameters
-        seconds += cell.rounds * (training + products + _OVERHEAD)
+        spent = cell.rounds * (training + products + _OVERHEAD)
+        seconds[cell.setting] = seconds.get(cell.setting, 0.0) + spent
         made = everybody * pace.parameters * 4
         sizes.append(made * (cell.rounds if keep == "all" else 2))
     at_once = sorted(sizes, reverse=True)[: max(1, jobs)]

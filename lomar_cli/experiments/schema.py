@@ -8,7 +8,7 @@ from typing import Any
 
 from lomar_cli.aggregation.pre import PRES
 from lomar_cli.aggregation.registry import RULES
-from lomar_cli.attacks.registry import ATTACKS, make_round_attack
+from lomar_cli.attacks.registry import ATTACKS, make_round_attack, make_split_attack
 from lomar_cli.data.partition import SCHEMES
 from lomar_cli.data.registry import DATASETS
 from lomar_cli.errors import InputError, UsageError, nearest
@@ -67,6 +67,8 @@ DEFENSE = {
 }
 LAYOUTS = ("table", "table3", "labels", "table5", "roc", "map")
 MEASURES = ("training", "map")
+# Keys of an attack that stand beside its options: those of an attack on splits.
+SHORT = ("flip", "style", "poison_fraction")
 # Keys that hold a list or a table by nature: they are an axis only as a list of these.
 LISTS = {"flip"}
 
@@ -169,8 +171,24 @@ def _check_attack(point: dict[str, Any], where: str) -> None:
         _check_round_attack(then["name"], then, f"{where}: then")
 
 
+def split_options(name: str, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the attack ``name`` on splits: those in short form, and its own."""
+    keys = SHORT if name == "label-flip" else [key for key in SHORT if key != "flip"]
+    short = {key: point[key] for key in keys if key in point}
+    return {**short, **point.get("options", {})}
+
+
+def _check_split_attack(name: str, point: dict[str, Any], where: str) -> None:
+    if name == "label-flip" and not point.get("flip"):
+        raise InputError(f'{where}: flip: is missing, for example flip = ["1:7"]')
+    try:
+        make_split_attack(name, split_options(name, point))
+    except UsageError as error:
+        raise InputError(f"{where}: options: {error}") from None
+
+
 def _check_round_attack(name: str, point: dict[str, Any], where: str) -> None:
-    for key in ("style", "poison_fraction"):
+    for key in SHORT[1:]:
         if key in point:
             raise InputError(f"{where}: {key}: the attack {name} is on rounds and has no samples")
     try:

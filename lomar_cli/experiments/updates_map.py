@@ -19,7 +19,7 @@ def updates_map(
     ``points`` are a list of [x, y] a client in the order of the round; ``share`` is how much of
     the variance the two components hold.
     """
-    parts = {"whole update": _whole(updates)}
+    parts: dict[str, NDArray[Any]] = {"whole update": _whole(updates)}
     for label in labels:
         parts[f"label {label}"] = updates.label_block(list(updates.labels).index(label))
     return {

@@ -112,25 +112,32 @@ def test_half_written_results_are_found_and_made_again(tmp_path):
 
 
 def test_failures_do_not_stop_the_sweep(tmp_path):
-    """Ten times more flippers' samples than there are: that point fails, the others are done."""
-    text = written(tmp_path).read_text().replace('"4"]', '"4"]\npoison_fraction = [1.0, 7.0]')
+    """Training that diverges is a failure, a rule with too few clients is not applicable."""
+    text = written(tmp_path).read_text().replace("lr = 0.1", "lr = [0.1, 1e38]")
     path = tmp_path / "failing.toml"
-    path.write_text(text)
+    path.write_text(
+        text + '[[defense]]\nname = "Bulyan"\nrule = "bulyan"\nassume_malicious = "3"\n'
+    )
     done = subprocess.run(
         [sys.executable, "-m", "lomar_cli", "run", str(path), "-o", str(tmp_path / "r"), "-j", "1"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "not applicable: all, 2, LoMar, seed 0: --poison-fraction 7.0" in done.stderr
-    assert done.returncode == 0
+    assert "failed: all, label-flip 2, LoMar, seed 0: training of client" in done.stderr
+    assert "not applicable: all, label-flip 2, Bulyan, seed 0: --rule bulyan" in done.stderr
+    assert done.returncode == 1
     plan = read_plan(str(path))
-    statuses = [
-        json.loads(sweep.result_path(tmp_path / "r", cell).read_text())["status"]
-        for cell in plan.cells
-    ]
-    assert statuses.count("done") == 5
-    assert statuses.count("not applicable") == 4
+    found = [json.loads(sweep.result_path(tmp_path / "r", cell).read_text()) for cell in plan.cells]
+    ended = {"done": [], "failed": [], "not applicable": []}
+    for one in found:
+        ended[one["status"]].append(one["cell"]["training"]["lr"])
+        assert bool(one["rows"]) == (one["status"] == "done")
+    assert ended["done"] == [0.1] * 5
+    assert ended["failed"] == [1e38] * 7
+    assert ended["not applicable"] == [0.1] * 2
+    again = sweep.prepare(plan, tmp_path / "r", force=False)
+    assert len(again) == 7, "what failed is tried again, what cannot be is not"
 
 
 def test_another_experiment_is_not_mixed_in(tmp_path):
