@@ -19,6 +19,14 @@ def command(
         Path | None,
         typer.Option("--split", metavar="FILE", help="A split of the data set to test on."),
     ] = None,
+    part: Annotated[
+        str,
+        typer.Option(
+            "--part",
+            help="What to measure the model on: test, train (the data set's own training part, "
+            "with its true labels), or both.",
+        ),
+    ] = "test",
     flip: options.FlipsOrNone = None,
     scores: options.ScoresOrNone = None,
     truth: options.Truth = None,
@@ -31,7 +39,7 @@ def command(
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure a model on the test part of a data set, and a verdict against the truth.
+    """Measure a model on a data set, and a verdict against the truth.
 
     A split with a backdoor adds the attack success rate: the share of samples of other labels that
     are taken for the attacker's target when they carry its pattern.
@@ -47,7 +55,9 @@ def command(
     from lomar_cli.stages.evaluate import evaluate
 
     flips = list(flip or [])
-    document = evaluate(model, output, split, flips, scores, truth, data_dir, force, data_file)
+    document = evaluate(
+        model, output, split, flips, scores, truth, data_dir, force, data_file, part
+    )
     if json:
         print_json(document)
     elif output is None:
@@ -58,12 +68,14 @@ def command(
 
 def _summary(document: dict[str, Any]) -> str:
     parts = []
-    if "accuracy" in document:
-        parts.append(f"accuracy {document['accuracy']['overall']:.3f}")
-        if document["accuracy"].get("source") is not None:
-            parts.append(f"on source labels {document['accuracy']['source']:.3f}")
-        if document["accuracy"].get("attack_success") is not None:
-            parts.append(f"backdoor succeeds on {document['accuracy']['attack_success']:.3f}")
+    for key, name in ACCURACIES.items():
+        if key in document:
+            measured = document[key]
+            parts.append(f"{name} {measured['overall']:.3f}")
+            if measured.get("source") is not None:
+                parts.append(f"on source labels {measured['source']:.3f}")
+            if measured.get("attack_success") is not None:
+                parts.append(f"backdoor succeeds on {measured['attack_success']:.3f}")
     if "detection" in document:
         found = document["detection"]
         parts.extend(
@@ -74,6 +86,7 @@ def _summary(document: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+ACCURACIES = {"accuracy": "accuracy", "accuracy_training": "training accuracy"}
 _UNSHOWN = {"flips", "samples", "attack_samples", "dataset", "method", "round"}
 
 
@@ -83,14 +96,14 @@ def _table(document: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
-    for part in ("accuracy", "detection"):
+    for part, title in {**ACCURACIES, "detection": "detection"}.items():
         for name, value in document.get(part, {}).items():
             if isinstance(value, dict):
                 for inner, number in value.items():
-                    table.add_row(f"accuracy on label {inner}", _show(number))
+                    table.add_row(f"{title} on label {inner}", _show(number))
             elif name not in _UNSHOWN:
                 label = {"source": "on source labels", "target": "on target labels"}.get(name, name)
-                table.add_row(f"{part}: {label}".replace("_", " "), _show(value))
+                table.add_row(f"{title}: {label}".replace("_", " "), _show(value))
     out().print(table)
 
 

@@ -1,8 +1,8 @@
-"""Measure a model on the test part, and a verdict against the truth."""
+"""Measure a model on the test part or the training part, and a verdict against the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.attacks.label_flip import parse_flip
+from lomar_cli.data.dataset import Dataset
 from lomar_cli.data.stamped import put_on
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
@@ -20,10 +21,14 @@ from lomar_cli.files.split import Split, Stamp, read_split
 from lomar_cli.files.text import json_text, printable
 from lomar_cli.files.truth import read_truth
 from lomar_cli.learning import metrics
+from lomar_cli.learning.registry import ModelModule
 from lomar_cli.learning.registry import model as model_module
 from lomar_cli.stages.source import check_stamp, load_for
 
 SCHEMA_VERSION = 1
+# The parts of a data set, and where the document has the accuracy on each.
+PARTS = {"test": ("accuracy",), "train": ("accuracy_training",)}
+PARTS["both"] = PARTS["test"] + PARTS["train"]
 _BLOCK = 4096
 
 
@@ -37,8 +42,13 @@ def evaluate(
     data_dir: Path | None = None,
     force: bool = False,
     data_file: Path | None = None,
+    part: str = "test",
 ) -> dict[str, Any]:
     """Return the metrics document; write it if ``output`` is given.
+
+    ``part`` says on what the model is measured: ``test`` gives ``accuracy``, ``train``
+    ``accuracy_training`` with the same keys, and ``both`` both. The training part is the data
+    set's own, whole and with its true labels, whatever clients hold or have relabelled of it.
 
     A split with a backdoor adds the attack success rate: the share of test samples of other labels
     that the model takes for the attacker's target when they carry the whole pattern, and beside it
@@ -57,20 +67,25 @@ def evaluate(
         raise UsageError("give MODEL with --split, --scores with --truth, or all four")
     if flips and model is None:
         raise UsageError("--flip: says whose accuracy to report, so it needs MODEL and --split")
+    if part not in PARTS:
+        raise UsageError(f"--part {part}: must be one of {', '.join(PARTS)}")
+    if part != "test" and model is None:
+        raise UsageError("--part: says on what a model is measured, so it needs MODEL and --split")
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     inputs: dict[str, str] = {}
     if model is not None and split is not None:
         found = read_split(split)
-        document["accuracy"] = _accuracy(model, found, split, flips, data_dir, data_file, inputs)
+        document |= _accuracies(model, found, split, flips, data_dir, data_file, inputs, part)
     if scores is not None and truth is not None:
         document["detection"] = _detection(scores, truth, inputs)
-    document["provenance"] = extend("evaluate", {"flip": list(flips)}, inputs)
+    said = {"flip": list(flips)} | ({} if part == "test" else {"part": part})
+    document["provenance"] = extend("evaluate", said, inputs)
     if output is not None:
         atomic_bytes(output, (json_text(document) + "\n").encode(), force)
     return document
 
 
-def _accuracy(
+def _accuracies(
     path: Path,
     split: Split,
     split_path: Path,
@@ -78,7 +93,9 @@ def _accuracy(
     data_dir: Path | None,
     data_file: Path | None,
     inputs: dict[str, str],
+    part: str,
 ) -> dict[str, Any]:
+    """What the document says of the model, by the names of ``PARTS[part]``."""
     found = read_model(path)
     shown = printable(str(path))
     if not found.architecture:
@@ -98,25 +115,40 @@ def _accuracy(
             f"{shown}: its parameters {shapes} do not fit {split.dataset}, which needs {wanted}"
         )
 
-    def predict(stamp: Stamp | None = None) -> NDArray[np.int64]:
-        made = [np.empty(0, np.int64)]
-        for start in range(0, len(data.y_test), _BLOCK):
-            x = data.x_test[start : start + _BLOCK].copy()
-            if stamp is not None:
-                put_on(x, stamp, data.scale)
-            made.append(module.predict(found.parameters, data.scaled(x), data))
-        return np.concatenate(made)
-
-    predicted = predict()
     inputs["model"], inputs["split"] = found.sha256, split.sha256
     where = [(pair.source, pair.target) for pair in pairs]
-    measured = metrics.accuracy(predicted, data.y_test, data.labels, where)
-    if split.stamp is not None:
-        stamped = predict(split.stamp)
-        measured |= metrics.backdoor(
-            predicted, stamped, data.y_test, data.labels, split.stamp.target
-        )
-    return {"dataset": split.dataset, "round": found.round_number, **measured}
+    samples = {
+        "accuracy": (data.x_test, data.y_test),
+        "accuracy_training": (data.x_train, data.y_train),
+    }
+    measured = {}
+    for name in PARTS[part]:
+        features, truth = samples[name]
+        predicted = _predict(module, found.parameters, data, features)
+        one = metrics.accuracy(predicted, truth, data.labels, where)
+        if split.stamp is not None:
+            stamped = _predict(module, found.parameters, data, features, split.stamp)
+            one |= metrics.backdoor(predicted, stamped, truth, data.labels, split.stamp.target)
+        measured[name] = {"dataset": split.dataset, "round": found.round_number, **one}
+    return measured
+
+
+def _predict(
+    module: ModelModule,
+    parameters: Mapping[str, NDArray[Any]],
+    data: Dataset,
+    features: NDArray[Any],
+    stamp: Stamp | None = None,
+) -> NDArray[np.int64]:
+    """The labels that the model gives to samples of ``data``, with the pattern on them if any."""
+    made = [np.empty(0, np.int64)]
+    for start in range(0, len(features), _BLOCK):
+        x = features[start : start + _BLOCK]
+        if stamp is not None:
+            x = x.copy()
+            put_on(x, stamp, data.scale)
+        made.append(module.predict(parameters, data.scaled(x), data))
+    return np.concatenate(made)
 
 
 def _detection(scores_path: Path, truth_path: Path, inputs: dict[str, str]) -> dict[str, Any]:

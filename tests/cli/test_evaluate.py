@@ -42,6 +42,38 @@ def test_accuracy_figures(pipeline, predicted):
     assert (found["dataset"], found["round"]) == ("digits", 1)
 
 
+def test_the_training_part_is_measured_on_its_true_labels(pipeline):
+    x, y = load_digits(return_X_y=True)
+    train = np.arange(len(y)) % 5 != 4
+    with h5py.File(pipeline.model) as handle:
+        weight = handle["parameters/fc.weight"][:].astype(np.float64)
+        bias = handle["parameters/fc.bias"][:].astype(np.float64)
+    guess, truth = (x[train] / 16 @ weight.T + bias).argmax(axis=1), y[train]
+    run = ("evaluate", pipeline.model, "--split", pipeline.poisoned, "--flip", "1:7", "--json")
+    both = json.loads(works(*run, "--part", "both").stdout)
+    found = both["accuracy_training"]
+    assert found["samples"] == len(truth) == 1438
+    assert found["overall"] == pytest.approx(np.mean(guess == truth))
+    assert found["source"] == pytest.approx(np.mean(guess[truth == 1] == 1))
+    assert both["provenance"][-1]["options"]["part"] == "both"
+    alone = json.loads(works(*run, "--part", "train").stdout)
+    assert alone["accuracy_training"] == found
+    assert "accuracy" not in alone
+    test = json.loads(works(*run).stdout)
+    assert test["accuracy"] == both["accuracy"]
+    assert test["accuracy"].keys() == found.keys()
+    assert "accuracy_training" not in test
+    shown = works(*run[:-1], "--part", "both").stdout
+    assert "training accuracy on label 1" in shown
+
+
+def test_parts_that_are_not_there(pipeline, tmp_path):
+    model = ("evaluate", pipeline.model, "--split", pipeline.split)
+    refused(tmp_path, 2, ["--part training", "train"], *model, "--part", "training")
+    judged = ("--scores", pipeline.scores, "--truth", pipeline.truth)
+    refused(tmp_path, 2, ["--part"], "evaluate", *judged, "--part", "train")
+
+
 def test_several_flips_count_each_source_for_its_own_target(pipeline, predicted):
     guess, truth = predicted
     flips = ("--flip", "1:7", "--flip", "6:9", "--json")
