@@ -75,7 +75,7 @@ def _evaluated(of: Measured, part: str) -> tuple[dict[str, Any], dict[str, Any]]
         of.truth if of.scores is not None else None,
         of.data_dir,
         data_file=of.data_file,
-        **({"part": part} if part != "test" else {}),
+        part=part,
     )
     accuracy = found["accuracy" if part == "test" else "accuracy_training"]
     return accuracy, found.get("detection", {})
