@@ -65,7 +65,7 @@ def _table3(results: Results) -> list[Table]:
             if m == "overall" or place.flips
         ],
         lambda place, defense, measure: paper.of(place.setting, defense, measure),
-        "The paper's setting is lambda 0, tau 0.1.",
+        "Table 3",
     )
 
 
@@ -95,7 +95,7 @@ def _labels(results: Results) -> list[Table]:
         same = {column[3] for column in columns(place)} == printed
         return paper.of(place.setting, defense, measure) if same else None
 
-    return _each(results, "table4", columns, number, "The paper's setting is lambda 0, tau 0.1.")
+    return _each(results, "table4", columns, number, "Table 4")
 
 
 def _table5(results: Results) -> list[Table]:
@@ -111,13 +111,16 @@ def _table5(results: Results) -> list[Table]:
                 ("", HEADINGS[m], place, prefix + m) for m in ACCURACIES
             ],
             lambda place, defense, measure: paper.of(printed, defense, measure),
-            "The paper's image set is VGGFace2, lambda 0, tau 0.1.",
+            "Table 5",
         )
         for table in made:
             measured = any(value.mean is not None for _, values in table.rows for value in values)
             if measured:
                 caption = f"{corner} accuracy. {table.caption}"
-                tables.append(replace(table, corner=corner, caption=caption))
+                notes = list(table.notes)
+                if table.papers:
+                    notes.append("The paper's images are VGGFace2.")
+                tables.append(replace(table, corner=corner, caption=caption, notes=notes))
     return tables
 
 
@@ -126,7 +129,7 @@ Number = Callable[[Place, str, str], float | None]
 
 
 def _abreast(
-    results: Results, name: str, columns: Columns, number: Number | None = None, note: str = ""
+    results: Results, name: str, columns: Columns, number: Number | None = None, title: str = ""
 ) -> list[Table]:
     """All settings side by side; further places of a setting are further tables."""
     places = [results.attacked(setting) for setting in results.settings]
@@ -134,17 +137,19 @@ def _abreast(
     for turn in range(max(map(len, places))):
         now = [mine[turn] for mine in places if turn < len(mine)]
         tag = name if turn == 0 else f"{name}-{turn + 1}"
-        tables.append(_table(results, tag, now, columns, number, note))
+        tables.append(_table(results, tag, now, columns, number, title))
     return tables
 
 
 def _each(
-    results: Results, name: str, columns: Columns, number: Number | None = None, note: str = ""
+    results: Results, name: str, columns: Columns, number: Number | None = None, title: str = ""
 ) -> list[Table]:
     """A table a place."""
     places = [place for setting in results.settings for place in results.attacked(setting)]
     return [
-        _table(results, name if turn == 0 else f"{name}-{turn + 1}", [place], columns, number, note)
+        _table(
+            results, name if turn == 0 else f"{name}-{turn + 1}", [place], columns, number, title
+        )
         for turn, place in enumerate(places)
     ]
 
@@ -155,7 +160,7 @@ def _table(
     places: Sequence[Place],
     columns: Columns,
     number: Number | None,
-    note: str,
+    title: str,
 ) -> Table:
     heads = [column for place in places for column in columns(place)]
     there = {place: {g.point.defense: g for g in results.at(place)} for place in places}
@@ -172,7 +177,8 @@ def _table(
     groups = [group for mine in there.values() for group in mine.values()]
     made = Table(name, caption, [(head[0], head[1]) for head in heads], rows, notes=_told(groups))
     if made.papers:
-        return replace(made, notes=[*made.notes, NOTE, note])
+        caption = f"{title}, measured and as printed. {caption}"
+        return replace(made, caption=caption, notes=[*made.notes, NOTE])
     return made
 
 

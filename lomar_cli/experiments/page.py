@@ -14,14 +14,16 @@ from lomar_cli.experiments.results import Results, unique
 from lomar_cli.experiments.tables import Table, as_html
 from lomar_cli.experiments.worst import worst_case, worst_table
 
-# Figures are drawn on white. In the dark they are inverted and their hues turned back, so that a
-# blue line stays blue and nothing glares.
+DOTS = 150
+# Figures are drawn on white. In the dark they are inverted to the page's own grey and their hues
+# turned back, so that a blue line stays blue and nothing glares. On a telephone they scroll.
 STYLE = """
 :root { color-scheme: light dark; --back: #fff; --ink: #1b1d20; --line: #d4d7dc; --soft: #f3f4f6;
   --dim: #5d636c; --link: #0b62a8; }
-@media (prefers-color-scheme: dark) { :root { --back: #16181b; --ink: #e4e6e9; --line: #3a3f46;
-  --soft: #202327; --dim: #a0a7b1; --link: #7ab8f0; }
-  figure img { filter: invert(.9) hue-rotate(180deg); } }
+@media (prefers-color-scheme: dark) { :root { --back: #1a1a1a; --ink: #e5e5e5; --line: #404040;
+  --soft: #262626; --dim: #a6a6a6; --link: #7ab8f0; }
+  figure img { filter: invert(.9) hue-rotate(180deg); }
+  figure img.map { filter: brightness(.88); } }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 0 auto; padding: 1.5rem 1rem;
   background: var(--back); color: var(--ink); overflow-wrap: break-word; }
@@ -40,7 +42,9 @@ thead tr + tr th:first-child { position: static; text-align: right; min-width: 0
 td.reason { text-align: left; white-space: normal; color: var(--dim); }
 small, .footing, figcaption { color: var(--dim); font-size: .85rem; }
 .wide { overflow-x: auto; } .footing { margin: .4rem 0 0; max-width: 50rem; }
-figure { margin: 1.4rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
+figure { margin: 1.4rem 0; overflow-x: auto; }
+figure img { max-width: 100%; height: auto; background: #fff; }
+@media (max-width: 40rem) { figure img { max-width: 46rem; } }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 1rem 0; }
 dt { color: var(--dim); } dd { margin: 0; min-width: 0; }
@@ -53,11 +57,15 @@ summary { cursor: pointer; }
 
 @dataclass(frozen=True)
 class Image:
-    """A drawn figure: its file name without the ending, what it shows, and the PNG's bytes."""
+    """A drawn figure: its file name without the ending, what it shows, and the PNG's bytes.
+
+    ``shaded`` figures are never inverted: their lightness means something.
+    """
 
     name: str
     caption: str
     png: bytes
+    shaded: bool = False
 
 
 def page(found: Results, images: Sequence[Image]) -> str:
@@ -99,11 +107,12 @@ def pair_page(
         parts.append("<p class='note'>No point and defense stands in both runs.</p>")
     if found.alone:
         parts.append("<h3>In one run only</h3><ul>")
-        parts += [
-            f"<li>{_text(name)}: {_text(point.place.setting)}, {_text(point.place.label)}, "
-            f"{_text(point.defense)}</li>"
-            for name, point in found.alone
-        ]
+        alone: dict[str, list[str]] = {}
+        for name, point in found.alone:
+            where = f"{name}: {point.place.setting}, {point.place.label}"
+            alone.setdefault(where, []).append(point.defense)
+        for where, defenses in alone.items():
+            parts.append(f"<li>{_text(where)}: {_text(', '.join(defenses))}</li>")
         parts.append("</ul>")
     parts.append("<h2>Figures</h2>")
     by_name = [{image.name: image for image in mine} for mine in images]
@@ -198,9 +207,12 @@ def _titled(table: Table) -> str:
 
 def _figure(image: Image, before: str = "") -> str:
     encoded = base64.b64encode(image.png).decode()
+    # A PNG's width stands in its first chunk; at 96 dots an inch its text is as large as the page's.
+    width = int.from_bytes(image.png[16:20], "big") * 96 // DOTS
     caption = _text(before + image.caption)
+    plain = " class='map'" if image.shaded else ""
     return (
-        f"<figure><img alt='{caption}' src='data:image/png;base64,{encoded}'>"
+        f"<figure><img alt='{caption}'{plain} width='{width}' src='data:image/png;base64,{encoded}'>"
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

@@ -13,7 +13,8 @@ from importlib.resources import files
 PAPER = files("lomar_cli.experiments") / "paper"
 NOTE = (
     "Paper: the printed value. The paper's 'target label accuracy' is the accuracy on samples "
-    "whose true label is attacked; it is named 'source' here."
+    "whose true label is attacked; it is named 'source' here. The paper's setting is lambda 0, "
+    "tau 0.1."
 )
 
 

@@ -10,7 +10,7 @@ from lomar_cli.errors import InputError, LomarError, OutputExistsError, UsageErr
 from lomar_cli.experiments.compare import compare, comparison_csv, comparison_tables
 from lomar_cli.experiments.complete import means_csv, rows_csv
 from lomar_cli.experiments.layouts import layout_tables, sections
-from lomar_cli.experiments.page import Image, page, pair_page
+from lomar_cli.experiments.page import DOTS, Image, page, pair_page
 from lomar_cli.experiments.results import Results, read_results
 from lomar_cli.experiments.tables import Table, as_csv, as_markdown
 from lomar_cli.experiments.worst import worst_case, worst_table
@@ -72,7 +72,7 @@ def _one(results: Results, put: Put, before: str = "") -> list[Image]:
     for name, caption, png, svg in _drawn(results):
         put(f"{before}{name}.png", png)
         put(f"{before}{name}.svg", svg)
-        images.append(Image(name, caption, png))
+        images.append(Image(name, caption, png, shaded=name == "worst-case"))
     return images
 
 
@@ -105,7 +105,7 @@ def _drawn(results: Results) -> list[tuple[str, str, bytes, bytes]]:
     with matplotlib.rc_context({"svg.hashsalt": "lomar", "font.size": 9.5, "hatch.linewidth": 0.6}):
         for name, caption, figure in figures(results):
             png, svg = io.BytesIO(), io.BytesIO()
-            figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+            figure.savefig(png, format="png", dpi=DOTS, metadata={"Software": None})
             figure.savefig(svg, format="svg", metadata={"Date": None})
             drawn.append((name, caption, png.getvalue(), svg.getvalue()))
     return drawn

@@ -18,6 +18,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 MARKERS = "osD^vP*X<>"
 DASHES = ("-", "--", "-.", ":")
 GREY = "#777777"
+# Up to so many points a curve has bars for its spread.
+BARS = 12
 NAMES = {"overall": "overall accuracy", "source": "accuracy on source labels"}
 
 Style = dict[str, Any]
@@ -73,23 +75,49 @@ def panels(
     return figure, [list(row) for row in made]
 
 
-def legend(figure: Figure, every: Iterable[Axes], columns: int = 0) -> None:
-    """One legend for all panels, below them; each name once."""
+def legend(figure: Figure, every: Iterable[Axes], order: Sequence[str] = ()) -> None:
+    """One legend for all panels, below them; each name once, those in ``order`` first."""
     found: dict[str, Artist] = {}
     for axes in every:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if not found:
         return
-    longest = max(map(len, found))
-    fitting = int(figure.get_figwidth() / (0.55 + 0.085 * longest))
+    names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
+    fitting = max(1, int(figure.get_figwidth() / (0.65 + 0.085 * max(map(len, names)))))
+    # Rows of one length, not a full one and a leftover.
+    lines = -(-len(names) // fitting)
     figure.legend(
-        list(found.values()),
-        list(found),
+        [found[name] for name in names],
+        names,
         loc="outside lower center",
-        ncols=columns or max(1, min(len(found), fitting)),
+        ncols=-(-len(names) // lines),
         frameon=False,
         handlelength=2.6,
+    )
+
+
+def curve(
+    axes: Axes, at: Sequence[float], mean: Any, spread: Any, style: Style, shift: float, name: str
+) -> None:
+    """A mean over seeds with one standard deviation up and down.
+
+    Few points get bars, many a band. ``shift``, between -1 and 1, sets the curves of a panel apart
+    by up to a fiftieth of its width: without it those that coincide would hide each other.
+    """
+    if len(at) > BARS:
+        axes.plot(at, mean, label=name, **style, markevery=max(1, len(at) // 8))
+        band(axes, at, mean, spread, style)
+        return
+    width = (max(at) - min(at)) or 1
+    around = np.nan_to_num(np.asarray(spread, float))
+    middle = np.asarray(mean, float)
+    # Accuracies end at 0 and 1, and so do the bars.
+    reach = [np.minimum(around, middle), np.minimum(around, 1 - middle)]
+    moved = np.asarray(at, float) + shift * width / 50
+    axes.plot(moved, mean, label=name, **style)
+    axes.errorbar(
+        moved, mean, yerr=reach, fmt="none", color=style["color"], elinewidth=1, capsize=2
     )
 
 

@@ -109,4 +109,5 @@ def _width(text: str) -> int:
 
 
 def _short(text: str) -> str:
+    text = text.split(":", 1)[0] if text.startswith(("not applicable", "failed")) else text
     return text if len(text) <= 26 else text[:25] + "…"

@@ -11,7 +11,7 @@ import numpy as np
 from lomar_cli.experiments.figures.canvas import (
     NAMES,
     Style,
-    band,
+    curve,
     floor,
     legend,
     number,
@@ -109,7 +109,7 @@ def _curves(
     measure: str,
     looks: dict[str, Style],
 ) -> None:
-    for defense, look in looks.items():
+    for turn, (defense, look) in enumerate(looks.items()):
         found: dict[float, list[float]] = {}
         for place in places:
             for group in results.at(place):
@@ -119,8 +119,8 @@ def _curves(
             continue
         at = sorted(found)
         mean = [number(float(np.mean(found[x])) if found[x] else None) for x in at]
-        axes.plot(at, mean, label=defense, **look)
-        band(axes, at, mean, [number(deviation(found[x])) for x in at], look)
+        spread = [number(deviation(found[x])) for x in at]
+        curve(axes, at, mean, spread, look, apart(turn, looks), defense)
     axes.set_xticks(sorted({axis.of(place) for place in places}))
     if axis is TAU:
         axes.xaxis.set_major_formatter(lambda value, _: _shown(value, places))
@@ -166,17 +166,22 @@ def _rounds(axes: Axes, groups: list[Group], measure: str, looks: dict[str, Styl
     for group in groups:
         if not group.rows:
             continue
-        look = looks[group.point.defense]
+        name = group.point.defense
+        shift = apart(list(looks).index(name), looks)
         rounds = [row["round"] for row in group.rows[0]]
         lists = [
             list(group.by_seed(measure, place).values()) if place < len(rounds) else []
             for place in range(len(rounds))
         ]
         mean = [number(float(np.mean(values)) if values else None) for values in lists]
-        every = {**look, "markevery": max(1, len(rounds) // 8)}
-        axes.plot(rounds, mean, label=group.point.defense, **every)
-        band(axes, rounds, mean, [number(deviation(values)) for values in lists], look)
+        spread = [number(deviation(values)) for values in lists]
+        curve(axes, rounds, mean, spread, looks[name], shift, name)
     axes.locator_params(axis="x", integer=True)
+
+
+def apart(turn: int, looks: dict[str, Style]) -> float:
+    """Where among the curves of a panel one stands: from -1 to 1."""
+    return 2 * turn / (len(looks) - 1) - 1 if len(looks) > 1 else 0.0
 
 
 def _heading(place: Place, places: list[Place]) -> str:

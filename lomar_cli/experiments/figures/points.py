@@ -66,7 +66,7 @@ def by_defense(results: Results) -> Iterator[Drawn]:
         axes.set_xlim(-0.03, 1.03)
         axes.set_xlabel("accuracy")
         axes.set_title(f"{place.setting}\n{place.label}", fontsize=8.5, loc="left")
-    legend(figure, row)
+    legend(figure, row, [*MARKS, *(f"{measure}, paper" for measure in MARKS)])
     beside = "; hollow: the paper's" if printed else ""
     yield "by-defense", f"Accuracy by defense{beside}", figure
 

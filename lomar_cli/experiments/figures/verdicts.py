@@ -122,14 +122,15 @@ def _histogram(axes: Axes, lists: Sequence[dict[str, Any]]) -> None:
     ):
         if mask.any():
             weights = np.full(int(mask.sum()), 1 / mask.sum())
-            axes.hist(inside[mask], edges, weights=weights, color=colour, alpha=0.55, hatch=hatch)
             axes.hist(
                 inside[mask],
                 edges,
                 weights=weights,
-                histtype="step",
-                color=colour,
+                histtype="stepfilled",
+                facecolor=(colour, 0.5),
+                edgecolor=colour,
                 linewidth=1.2,
+                hatch=hatch,
                 label=name,
             )
     for number, threshold in enumerate(thresholds):
