@@ -2,44 +2,101 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lomar_cli.errors import InputError
 from lomar_cli.experiments.sweep import RESULT_VERSION
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json
 
+T = TypeVar("T")
 MEASURES = ("overall", "source", "target", "other", "auc", "found", "false_alarms")
+# What a point names itself; every other key of a cell that varies is told with the setting.
+_NAMED = {"data": {"imbalance"}, "attack": {"name", "flip", "malicious", "convert", "style"}}
 
 
 @dataclass(frozen=True)
-class Point:
-    """Where in the sweep a group of seeds stands."""
+class Place:
+    """A point of the axes: what every defense meets there. ``flips`` are also what is measured."""
 
     setting: str
     imbalance: float
     malicious: str
     attack: str
+    flips: str = ""
+
+    @property
+    def attacked(self) -> bool:
+        return self.attack != "none"
+
+    @property
+    def share(self) -> float:
+        return share_of(self.malicious)
+
+    @property
+    def label(self) -> str:
+        """The axes in words, without the setting."""
+        if not self.attacked:
+            return f"lambda {self.imbalance:g}, no attack"
+        return f"lambda {self.imbalance:g}, {self.malicious or 'none'} malicious, {self.attack}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where in the sweep a group of seeds stands: a place and the defense there."""
+
+    place: Place
     defense: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A cell without a result: its status, ``not applicable`` or ``failed``, and why."""
+
+    seed: int
+    status: str
+    reason: str
 
 
 @dataclass
 class Group:
-    """All seeds of one point: their rows by round, and their final scores."""
+    """All seeds of one point: their rows by round, and what became of the other seeds.
+
+    ``clean`` marks the reference run that is never attacked, ``assumed`` what the defense was told
+    of the attackers' number (``oracle``: the truth), ``scenario`` the data and training without
+    the imbalance: settings that share it differ in their attack only.
+    """
 
     point: Point
+    clean: bool = False
+    assumed: str = ""
+    scenario: str = ""
     seeds: list[int] = field(default_factory=list)
     rows: list[list[dict[str, Any]]] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def by_seed(self, measure: str, place: int = -1) -> dict[int, float]:
+        """One number a seed, from the last evaluated round (or another by ``place``).
+
+        ``measure`` is a key of a row, or two with a dot between them: ``per_label.7``.
+        """
+        found = {}
+        for seed, rows in zip(self.seeds, self.rows, strict=True):
+            value: Any = rows[place] if -len(rows) <= place < len(rows) else None
+            for key in measure.split(".", 1):
+                value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, int | float):
+                found[seed] = float(value)
+        return found
 
     def values(self, measure: str, place: int = -1) -> list[float]:
-        """One number a seed, from the last evaluated round (or another by ``place``)."""
-        found = [rows[place].get(measure) for rows in self.rows if rows]
-        return [float(value) for value in found if value is not None]
+        return list(self.by_seed(measure, place).values())
 
     def mean(self, measure: str) -> float | None:
         values = self.values(measure)
@@ -47,8 +104,16 @@ class Group:
 
     def spread(self, measure: str) -> float | None:
         """Standard deviation over seeds; None with fewer than two."""
-        values = self.values(measure)
-        return statistics.stdev(values) if len(values) > 1 else None
+        return deviation(self.values(measure))
+
+    @property
+    def place(self) -> Place:
+        return self.point.place
+
+    @property
+    def scored(self) -> bool:
+        """True when the last rounds hold suspicions to draw."""
+        return any(rows and "scores" in rows[-1] for rows in self.rows)
 
 
 @dataclass(frozen=True)
@@ -62,10 +127,46 @@ class Results:
     quick: bool
     document: dict[str, Any]
     groups: list[Group]
-    failed: list[tuple[str, str]]
     missing: int
     seconds: float
-    version: str
+    versions: list[str]
+
+    @property
+    def settings(self) -> list[str]:
+        return unique(group.place.setting for group in self.groups)
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({seed for group in self.groups for seed in group.seeds})
+
+    @property
+    def troubles(self) -> list[tuple[Group, Trouble]]:
+        return [(group, trouble) for group in self.groups for trouble in group.troubles]
+
+    def places(self, setting: str | None = None) -> list[Place]:
+        """The places (of a setting) in their order, without those of clean runs alone."""
+        mine = [g for g in self.groups if setting is None or g.place.setting == setting]
+        return unique(g.place for g in mine if not g.clean) or unique(g.place for g in mine)
+
+    def attacked(self, setting: str) -> list[Place]:
+        """The places under attack; all of them where nothing is."""
+        every = self.places(setting)
+        return [place for place in every if place.attacked] or every
+
+    def at(self, place: Place) -> list[Group]:
+        """The defenses at a place, in the plan's order, and the clean run that belongs to it."""
+        found = {
+            group.point.defense: group
+            for group in self.groups
+            if group.place == place or (group.clean and is_clean_of(group.place, place))
+        }
+        return [found[name] for name in self.defenses if name in found]
+
+    @property
+    def defenses(self) -> list[str]:
+        """In the order of the plan."""
+        named = [entry.get("name") for entry in self.document.get("defense", [])]
+        return unique([*named, *(group.point.defense for group in self.groups)])
 
 
 def read_results(folder: Path) -> Results:
@@ -77,44 +178,33 @@ def read_results(folder: Path) -> Results:
     head = read_json(described)
     if head.get("result_version") != RESULT_VERSION:
         raise InputError(f"{shown}: was written by another version of lomar; run it again")
-    groups: dict[Point, Group] = {}
-    failed, missing, seconds, version = [], 0, 0.0, ""
-    for key in head["cells"]:
-        path = folder / "cells" / f"{key}.json"
-        try:
-            found = read_json(path)
-        except InputError:
-            missing += 1
-            continue
-        version = str(found.get("version", ""))
-        timing = path.with_suffix(".time")
-        if timing.exists():
-            seconds += float(read_json(timing).get("seconds", 0))
-        cell = found["cell"]
-        point = _point(cell)
-        if found["status"] == "failed":
-            failed.append(
-                (f"{point.setting}, {point.defense}, seed {cell['seed']}", found["reason"])
-            )
-            continue
-        group = groups.setdefault(point, Group(point))
-        if found["status"] == "not applicable":
-            group.reasons.append(found["reason"])
-            continue
-        group.seeds.append(int(cell["seed"]))
-        group.rows.append(found["rows"])
-    return Results(
-        folder=folder,
-        title=head["title"],
-        about=head["about"],
-        layout=head["layout"],
-        quick=head["quick"],
-        document=head["document"],
-        groups=list(groups.values()),
-        failed=failed,
-        missing=missing,
-        seconds=seconds,
-        version=version,
+    try:
+        found, missing, seconds = _read_cells(folder, head["cells"])
+        return Results(
+            folder=folder,
+            title=head["title"],
+            about=head["about"],
+            layout=head["layout"],
+            quick=head["quick"],
+            document=head["document"],
+            groups=_grouped(found),
+            missing=missing,
+            seconds=seconds,
+            versions=unique(str(one.get("version", "")) for one in found),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{shown}: does not hold what lomar run writes ({type(error).__name__}: {error}); "
+            "run it again"
+        ) from None
+
+
+def is_clean_of(clean: Place, place: Place) -> bool:
+    """True when an unattacked ``clean`` run is what ``place`` would be without its attack."""
+    return (clean.setting, clean.imbalance, clean.flips) == (
+        place.setting,
+        place.imbalance,
+        place.flips,
     )
 
 
@@ -126,15 +216,111 @@ def share_of(text: str) -> float:
         return math.nan
 
 
-def _point(cell: dict[str, Any]) -> Point:
+def deviation(values: Sequence[float]) -> float | None:
+    """Standard deviation over seeds (n - 1); None with fewer than two."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def unique(items: Iterable[T]) -> list[T]:
+    """The items in their first order, each once."""
+    return list(dict.fromkeys(items))
+
+
+def _read_cells(folder: Path, keys: list[str]) -> tuple[list[dict[str, Any]], int, float]:
+    found, missing, seconds = [], 0, 0.0
+    for key in keys:
+        path = folder / "cells" / f"{key}.json"
+        try:
+            found.append(read_json(path))
+        except InputError:
+            missing += 1
+            continue
+        timing = path.with_suffix(".time")
+        if timing.exists():
+            seconds += float(read_json(timing).get("seconds", 0))
+    return found, missing, seconds
+
+
+def _grouped(found: list[dict[str, Any]]) -> list[Group]:
+    varying = _varying([one["cell"] for one in found])
+    groups: dict[Point, Group] = {}
+    for one in found:
+        cell, seed = one["cell"], int(one["cell"]["seed"])
+        point = _point(cell, varying[cell["setting"]])
+        if point not in groups:
+            groups[point] = _group(point, cell)
+        group = groups[point]
+        if one["status"] == "done":
+            group.seeds.append(seed)
+            group.rows.append(one["rows"])
+        else:
+            group.troubles.append(Trouble(seed, one["status"], str(one["reason"])))
+    return list(groups.values())
+
+
+def _group(point: Point, cell: dict[str, Any]) -> Group:
+    told = str(cell["defense"].get("assume_malicious", ""))
+    data = {key: value for key, value in cell["data"].items() if key != "imbalance"}
+    return Group(
+        point,
+        clean=bool(cell["defense"].get("clean")),
+        assumed="oracle" if told == "true" else told,
+        scenario=json.dumps([data, cell["training"]], sort_keys=True),
+    )
+
+
+def _varying(cells: list[dict[str, Any]]) -> dict[str, dict[str, set[str]]]:
+    """By setting and part, the keys that are axes there and that a point does not name itself."""
+    seen: dict[str, dict[str, dict[str, set[str]]]] = {}
+    for cell in cells:
+        parts = seen.setdefault(cell["setting"], {"data": {}, "training": {}, "attack": {}})
+        for part, keys in parts.items():
+            if part == "attack" and cell["attack"].get("name", "none") == "none":
+                continue
+            for key, value in cell[part].items():
+                if key not in _NAMED.get(part, ()):
+                    keys.setdefault(key, set()).add(json.dumps(value, sort_keys=True))
+    return {
+        setting: {
+            part: {key for key, values in keys.items() if len(values) > 1}
+            for part, keys in parts.items()
+        }
+        for setting, parts in seen.items()
+    }
+
+
+def _point(cell: dict[str, Any], varying: dict[str, set[str]]) -> Point:
+    def told(part: str) -> str:
+        values = [
+            f", {key.replace('_', ' ')} {_plain(value)}"
+            for key, value in cell[part].items()
+            if key in varying[part]
+        ]
+        return "".join(values)
+
     attack = cell["attack"]
     name = str(attack.get("name", "none"))
-    style = f" {attack['style']}" if "style" in attack else ""
-    flips = f" {' '.join(attack['flip'])}" if attack.get("flip") and name != "none" else ""
-    return Point(
-        setting=cell["setting"],
+    if name == "none":
+        described = "none"
+    else:
+        style = f" {attack['style']}" if "style" in attack else ""
+        flips = f" {' '.join(attack['flip'])}" if attack.get("flip") else ""
+        described = f"{name}{style}{flips}{told('attack')}"
+    place = Place(
+        setting=cell["setting"] + told("data") + told("training"),
         imbalance=float(cell["data"].get("imbalance", 0.0)),
-        malicious=str(attack.get("malicious") or attack.get("convert") or ""),
-        attack="none" if name == "none" else f"{name}{style}{flips}",
-        defense=cell["defense"]["name"],
+        malicious="" if name == "none" else _share(attack),
+        attack=described,
+        flips=" ".join(map(str, attack.get("flip") or [])),
     )
+    return Point(place, cell["defense"]["name"])
+
+
+def _share(attack: dict[str, Any]) -> str:
+    return str(attack.get("malicious") or attack.get("convert") or "")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_plain(one)}" for key, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,30 @@
+"""Every figure that a sweep's results can fill, in the order of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lomar_cli.experiments.figures.canvas import styles
+from lomar_cli.experiments.figures.heat import worst_figure
+from lomar_cli.experiments.figures.lines import Drawn, along_axes, by_round
+from lomar_cli.experiments.figures.points import by_defense
+from lomar_cli.experiments.figures.verdicts import distributions, roc_curves
+from lomar_cli.experiments.results import Results
+from lomar_cli.experiments.worst import worst_case
+
+
+def figures(results: Results) -> Iterator[Drawn]:
+    """Yield (file name, caption, figure)."""
+    clean = [group.point.defense for group in results.groups if group.clean]
+    looks = styles(results.defenses, clean)
+    worst = worst_case(results)
+    if worst is not None:
+        yield "worst-case", "Worst case over all attacks", worst_figure(worst)
+    if results.layout == "roc":
+        yield from roc_curves(results, looks)
+    yield from along_axes(results, looks)
+    yield from by_defense(results)
+    if results.layout != "roc":
+        yield from roc_curves(results, looks)
+    yield from distributions(results)
+    yield from by_round(results, looks)
