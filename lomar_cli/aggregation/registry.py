@@ -29,6 +29,7 @@ RULES = Registry(
         "caf": ("caf", "CAF", "covariance-bound agnostic filter"),
         "robustlr": ("robustlr", "RobustLr", "against the average where signs disagree"),
         "clip-and-noise": ("clip_and_noise", "ClipAndNoise", "clipped norms plus a little noise"),
+        "zeno": ("zeno", "Zeno", "mean of the steps that lower a held-out loss (needs --holdout)"),
         "fltrust": ("fltrust", "FlTrust", "weighed by trust in each client (needs --root)"),
     },
 )

@@ -64,6 +64,9 @@ def command(
     assume_malicious: options.AssumeMalicious = None,
     history: options.History = None,
     root: options.Root = None,
+    holdout: options.Holdout = None,
+    data_dir: options.DataDir = None,
+    data_file: options.DataFile = None,
     seed: options.Seed = 0,
     settings: options.Settings = None,
     memory: options.Memory = "2G",
@@ -102,6 +105,7 @@ def command(
         assume_malicious=assume_malicious,
         history=history or [],
         root=root,
+        held_out=options.held_out(holdout, data_dir, data_file),
     )
     for note in done.notes:
         say(f"note: {note}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lomar_cli.attacks.label_flip import FLIP, FLIP_METAVAR
 from lomar_cli.cli import console
+
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 COMMON = "Common options"
 
@@ -167,6 +170,14 @@ Root = Annotated[
         help="A round made from data of your own, for what compares with it.",
     ),
 ]
+Holdout = Annotated[
+    Path | None,
+    typer.Option(
+        "--holdout",
+        metavar="SPLIT",
+        help="A split file whose samples are your own, for what measures the loss of each step.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -202,6 +213,15 @@ def parse_size(text: str, option: str) -> int:
     if not 1 <= value < 2**60:
         raise UsageError(f"{option} {text}: must be a size such as 500M or 2G")
     return int(value)
+
+
+def held_out(holdout: Path | None, data_dir: Path | None, data_file: Path | None) -> HeldOut | None:
+    """What ``--holdout`` and the options that say where its data set lies come to."""
+    if holdout is None:
+        return None
+    from lomar_cli.stages.holdout import HeldOut
+
+    return HeldOut(holdout, data_dir, data_file)
 
 
 def split_list(text: str | None) -> list[str] | None:

@@ -56,6 +56,17 @@ def command(
     assume_malicious: options.AssumeMalicious = None,
     history: options.History = None,
     root: options.Root = None,
+    holdout: options.Holdout = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="With --holdout: the model that the updates start from (default: all zeros).",
+        ),
+    ] = None,
+    data_dir: options.DataDir = None,
+    data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
     kind: options.Format = None,
@@ -76,7 +87,8 @@ def command(
 ) -> int:
     """Judge every client of a round: how suspicious it is, whether to keep it, and why.
 
-    Needs neither training data nor torch. Without -o and --json the most suspicious clients are
+    Needs neither training data (but for a few methods that ask for some of your own) nor torch.
+    Without -o and --json the most suspicious clients are
     shown as a table. -o takes .h5, .csv, .tsv or .json, or - for stdout;
     with --method all, a folder.
 
@@ -114,6 +126,8 @@ def command(
         "seed": seed,
         "history": history or [],
         "root": root,
+        "held_out": options.held_out(holdout, data_dir, data_file),
+        "base_model": model,
     }
     if method == "all":
         if stream:

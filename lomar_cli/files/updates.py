@@ -153,8 +153,10 @@ class _Rows:
         self.dtype = tensor.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        """The key's first entry must take all clients, as everything in this program does."""
+        """The key's first entry takes all clients, or one, which alone is read then."""
         first, *rest = key if isinstance(key, tuple) else (key,)
+        if isinstance(first, (int, np.integer)):
+            return self._tensor[(int(self._rows[first]), *rest)]
         if first != slice(None):
             return self[(slice(None), *rest)][first]
         return self._tensor[(slice(None), *rest)][self._rows]

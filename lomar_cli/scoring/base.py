@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.geometry import Geometry
 
 Vector = NDArray[np.float64]
+# The mean loss, on data of the defender's own, of the model that a round starts from plus a step
+# of some of its parameters.
+Loss = Callable[[Mapping[str, NDArray[Any]]], float]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class RoundView:
     """What a method may look at: n updates, already screened, and their shared distances.
 
     ``seed`` feeds methods that draw. ``history`` are earlier rounds, the oldest first, whose
-    clients are matched by id; ``root`` is a round that the defender made from data of its own.
+    clients are matched by id; ``root`` is a round that the defender made from data of its own, and
+    ``loss`` the loss on such data.
     """
 
     updates: Updates
@@ -28,6 +32,7 @@ class RoundView:
     seed: int = 0
     history: Sequence[Updates] = ()
     root: Updates | None = None
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True)

@@ -108,13 +108,17 @@ def columns(updates: Updates, cells: int = _CELLS) -> Iterator[Vector]:
 
 def take(updates: Updates, places: NDArray[np.intp]) -> Vector:
     """The parameters at these flat positions (ascending), shape (clients, len(places))."""
-    parts = []
+    return np.concatenate(list(taken(updates, places)), axis=1)
+
+
+def taken(updates: Updates, places: NDArray[np.intp]) -> Iterator[Vector]:
+    """The same in blocks, (clients, some of the places), in order."""
     offset = 0
     for block in columns(updates):
         first, last = np.searchsorted(places, [offset, offset + block.shape[1]])
-        parts.append(block[:, places[first:last] - offset])
+        whole = last - first == block.shape[1]
+        yield block if whole else block[:, places[first:last] - offset]
         offset += block.shape[1]
-    return np.concatenate(parts, axis=1)
 
 
 def output_only(updates: Updates) -> Updates:

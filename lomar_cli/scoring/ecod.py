@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import columns, judged, mad_limit, need_clients
@@ -25,13 +26,18 @@ class Ecod:
         count = need_clients(view, "ecod", 2)
         left, right, skewed = (np.zeros(count) for _ in range(3))
         for block in columns(view.updates, _CELLS):
-            below, above = _tails(block)
-            cubes = (block - block.mean(axis=0)) ** 3
+            order, below, above = _tails(block)
+            offsets = block - block.mean(axis=0)
+            cubes = offsets * offsets * offsets
             # Not rounding's side where there is no skewness.
             negative = cubes.sum(axis=0) < -1e-12 * np.abs(cubes).sum(axis=0)
-            left += below.sum(axis=1)
-            right += above.sum(axis=1)
-            skewed += np.where(negative, below, above).sum(axis=1)
+            for total, tails in (
+                (left, below),
+                (right, above),
+                (skewed, np.where(negative, below, above)),
+            ):
+                # Sums by client over all ranks: what is at a rank goes to who holds it.
+                total += np.bincount(order.ravel(), tails.ravel(), count)
         scores = np.max([left, right, skewed], axis=0)
         limit, note = mad_limit(scores)
         return judged(
@@ -44,21 +50,19 @@ class Ecod:
         )
 
 
-def _tails(block: Vector) -> tuple[Vector, Vector]:
-    """``-log`` of the left and right tail probabilities of (n, c) values, each by its column."""
+def _tails(block: Vector) -> tuple[NDArray[np.intp], Vector, Vector]:
+    """Who is at each rank of every column of (n, c) values, and ``-log`` of the left and the right
+    tail probability there; all (n, c)."""
     count = len(block)
     order = block.argsort(axis=0)
     ordered = np.take_along_axis(block, order, axis=0)
-    place = np.arange(count)[:, None]
-    # Equal values share their tails: both count all of them.
-    starts = np.ones(block.shape, bool)
-    starts[1:] = ordered[1:] > ordered[:-1]
-    ends = np.ones(block.shape, bool)
-    ends[:-1] = starts[1:]
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=0)
-    last = np.minimum.accumulate(np.where(ends, place, count)[::-1], axis=0)[::-1]
+    first = last = np.broadcast_to(np.arange(count)[:, None], block.shape)
+    apart = ordered[1:] > ordered[:-1]
+    if not apart.all():
+        # Equal values share their tails: both count all of them.
+        edge = np.ones((1, block.shape[1]), bool)
+        starts, ends = np.concatenate([edge, apart]), np.concatenate([apart, edge])
+        last = np.minimum.accumulate(np.where(ends, last, count)[::-1], axis=0)[::-1]
+        first = np.maximum.accumulate(np.where(starts, first, 0), axis=0)
     surprise = -np.log(np.arange(1, count + 1) / count)
-    below, above = np.empty(block.shape), np.empty(block.shape)
-    np.put_along_axis(below, order, surprise[last], axis=0)
-    np.put_along_axis(above, order, surprise[count - 1 - first], axis=0)
-    return below, above
+    return order, surprise[last], surprise[count - 1 - first]

@@ -58,6 +58,10 @@ class Geometry:
         wanted = updates.label_count * self.count**2 * self.dtype.itemsize
         self._keep_blocks = wanted <= memory // 2
 
+    def part(self, rows: NDArray[np.intp]) -> Geometry:
+        """The geometry of some of the clients, which asks this one for distances and products."""
+        return _Part(self, rows)
+
     def map(self, function: Callable[[int], T], items: Iterable[int]) -> list[T]:
         """Apply ``function`` to every item, in order, on ``jobs`` threads with BLAS on one each."""
         with threadpool_limits(1, user_api="blas"):
@@ -139,3 +143,19 @@ class Geometry:
         mask: Mask = squares <= (furthest * self.dtype.type(slack))[:, None]
         np.fill_diagonal(mask, False)
         return Neighbourhoods(mask)
+
+
+class _Part(Geometry):
+    """Some clients of a geometry: entries of what was, or will be, computed for all."""
+
+    def __init__(self, whole: Geometry, rows: NDArray[np.intp]) -> None:
+        super().__init__(whole.updates.rows(rows), whole.memory, whole.jobs)
+        self._whole, self._pairs = whole, np.ix_(rows, rows)
+
+    @cached_property
+    def squares(self) -> Floats:
+        return self._whole.squares[self._pairs]
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        return self._whole.gram[self._pairs]

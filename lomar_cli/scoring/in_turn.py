@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.foolsgold import FoolsGold
-from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.krum import Krum
 from lomar_cli.scoring.options import assumed
 
@@ -59,11 +58,8 @@ def _above(top: float, values: Vector) -> Vector:
 
 
 def _of(view: RoundView, rest: NDArray[np.intp]) -> RoundView:
-    updates = view.updates.rows(rest)
-    if updates is view.updates:
-        return view
-    shared = view.geometry
-    return replace(view, updates=updates, geometry=Geometry(updates, shared.memory, shared.jobs))
+    geometry = view.geometry.part(rest)
+    return replace(view, updates=geometry.updates, geometry=geometry)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
-from lomar_cli.scoring.common import back, by_name, judged, need_clients, take
+from lomar_cli.scoring.common import back, by_name, judged, need_clients, taken
+from lomar_cli.scoring.screen import magnitudes
 
 # The score of an update that is isolated as quickly as the average one.
 _EVEN = 0.5
@@ -37,18 +39,16 @@ class IsolationForest:
         count = need_clients(view, "isolation-forest", 2)
         order = by_name(view)
         size = view.updates.size
-        # The forest makes a float32 copy of the float64 matrix it is given.
-        fits = max(1, view.geometry.memory // (2 * 12 * count))
+        # The forest works in float32, on one copy of all.
+        fits = max(1, view.geometry.memory // (2 * 4 * count))
         places = np.arange(size)
         notes = []
         if fits < size:
             rng = np.random.default_rng(view.seed)
             places = np.sort(rng.choice(size, fits, replace=False))
             notes.append(f"{fits} of {size} parameters, drawn at random, fit the memory")
-        values = take(view.updates, places)[order]
-        # Trees work in float32: a power of two changes nothing, but keeps tiny updates apart.
-        values = np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
-        if not np.ptp(values.astype(np.float32), axis=0).any():
+        values = _float32(view, places)[order]
+        if not np.ptp(values, axis=0).any():
             notes.append("all updates are equal: there is nothing to isolate")
             return judged(np.full(count, _EVEN), _EVEN, str, "the same as everybody", notes=notes)
         forest = sklearn.ensemble.IsolationForest(
@@ -65,3 +65,15 @@ class IsolationForest:
             "random cuts isolate it no sooner than the average update",
             notes=[f"{self.trees} trees; flagged above {_EVEN}, the paper's middle", *notes],
         )
+
+
+def _float32(view: RoundView, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """These parameters of all clients, times a power of two: it changes nothing for trees, but
+    keeps tiny updates apart in float32."""
+    exponent = -int(np.frexp(magnitudes(view.updates).max())[1])
+    values = np.empty((len(view.updates.clients), len(places)), np.float32)
+    offset = 0
+    for block in taken(view.updates, places):
+        values[:, offset : offset + block.shape[1]] = np.ldexp(block, exponent)
+        offset += block.shape[1]
+    return values

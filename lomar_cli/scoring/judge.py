@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
 from lomar_cli.files.updates import Updates
-from lomar_cli.scoring.base import Judgement, Method, RoundView
+from lomar_cli.scoring.base import Judgement, Loss, Method, RoundView
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.screen import screen
 
@@ -55,14 +55,15 @@ def judge(
     seed: int = 0,
     history: Sequence[Updates] = (),
     root: Updates | None = None,
+    loss: Loss | None = None,
 ) -> Judgement:
     """Judge every client of ``updates``; the result covers all of them, in order.
 
     Clients that hold NaN, infinity or absurd magnitudes are flagged and the others judged as if
     these had not come. ``layers`` are the parameters to look at (None: all). ``seed``,
-    ``history`` and ``root`` are for the methods that want them (``RoundView``).
+    ``history``, ``root`` and ``loss`` are for the methods that want them (``RoundView``).
     """
-    return prepare(updates, layers, memory, jobs, seed, history, root).judge(method)
+    return prepare(updates, layers, memory, jobs, seed, history, root, loss).judge(method)
 
 
 def prepare(
@@ -73,6 +74,7 @@ def prepare(
     seed: int = 0,
     history: Sequence[Updates] = (),
     root: Updates | None = None,
+    loss: Loss | None = None,
 ) -> Screened:
     """Screen a round, and the earlier ones, for any number of methods."""
     if layers is not None:
@@ -92,7 +94,7 @@ def prepare(
     seen = updates.rows(rows)
     # Who sent nonsense in an earlier round counts as absent from it.
     earlier = [past.rows(_others(screen(past), len(past.clients))) for past in history]
-    view = RoundView(seen, Geometry(seen, memory, jobs), seed, earlier, root)
+    view = RoundView(seen, Geometry(seen, memory, jobs), seed, earlier, root, loss)
     return Screened(view, aside, count)
 
 

@@ -69,7 +69,9 @@ class Pca:
             spread = np.sqrt((block**2).mean(axis=0))
             # A parameter that is the same for all has only rounding for a spread, and says nothing.
             block /= np.where(spread > 1e-12 * np.abs(mean), spread, np.inf)
-            gram: Vector = block @ block.T
+            # In the round's own type: standardised numbers are all of one size.
+            block = block.astype(view.geometry.dtype)
+            gram: Vector = (block @ block.T).astype(np.float64)
         else:
             gram = centred_gram(view.geometry.block_squares(label))
         return pair(coordinates(gram, 2))

@@ -26,6 +26,7 @@ METHODS = Registry(
         "signguard": ("signguard", "SignGuard", "norms and shares of signs unlike the majority's"),
         "deepsight": ("deepsight", "DeepSight", "clusters trained on few labels, without DDifs"),
         "fltrust": ("fltrust", "FlTrust", "points away from a trusted update (needs --root)"),
+        "zeno": ("zeno", "Zeno", "its step lowers no loss on held-out data (needs --holdout)"),
         "zeno-plus": ("zeno_plus", "ZenoPlus", "Zeno++: no descent on trusted data (needs --root)"),
         "fldetector": ("fldetector", "FlDetector", "not what its last update foretold (--history)"),
         "lof": ("lof", "Lof", "local outlier factor of whole updates"),

@@ -46,26 +46,29 @@ def split(features: Vector) -> Splits:
     Groups are intervals, so trying every cut of the sorted values finds the optimum.
     """
     count = len(features)
-    middle = np.median(features, axis=0)
-    centred = features - middle
-    ordered = np.sort(centred, axis=0)
+    values = np.sort(features, axis=0)
+    middle = (values[(count - 1) // 2] + values[count // 2]) / 2
+    ordered = values - middle
     total = ordered.sum(axis=0)
     below = np.cumsum(ordered, axis=0)[:-1]
     low = np.arange(1, count)[:, None]
-    gaps = (total - below) / (count - low) - below / low
-    between = low * (count - low) / count * gaps**2
-    between[ordered[1:] <= ordered[:-1]] = 0
+    # The distance of the two centres at every cut, (total - below) / (n - low) - below / low.
+    gaps = (total - below * (count / low)) / (count - low)
+    between = gaps * gaps
+    between *= low * (count - low) / count
+    between[values[1:] <= values[:-1]] = 0
     best = between.argmax(axis=0)
     here = np.arange(features.shape[1])
     explained = between[best, here]
     parted = explained > 0
-    within = ((ordered - total / count) ** 2).sum(axis=0) - explained
+    offsets = ordered - total / count
+    within = np.einsum("ij,ij->j", offsets, offsets) - explained
     spread = np.sqrt(np.maximum(within, 0) / count)
     gap = np.where(parted, gaps[best, here], 0.0)
     separation = np.zeros_like(gap)
     np.divide(gap, np.maximum(spread, 1e-9 * gap), out=separation, where=parted)
     return Splits(
-        high=(centred > ordered[best, here]) & parted,
+        high=(features > values[best, here]) & parted,
         cut=(ordered[best, here] + ordered[best + 1, here]) / 2 + middle,
         gap=gap,
         separation=separation,

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.aggregation.base import Aggregate
 from lomar_cli.aggregation.registry import DEFAULT_RULE
-from lomar_cli.errors import InputError, LomarError, UsageError
-from lomar_cli.files.arrays import read_parameters_file
+from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.files.atomic import check_output
-from lomar_cli.files.h5 import Provenance, is_hdf5
-from lomar_cli.files.model import Model, parameters_sha256, read_model, write_model
+from lomar_cli.files.model import Model, parameters_sha256, write_model
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, open_round
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.recipe import Recipe
+from lomar_cli.stages.start import Parameters, start_model
 from lomar_cli.stages.verdict import keep_mask
 from lomar_cli.stages.weights import base_weights, capped, large_claim
 
-Parameters = dict[str, NDArray[Any]]
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def aggregate(
     assume_malicious: str | None = None,
     history: Sequence[Path] = (),
     root: Path | None = None,
+    held_out: HeldOut | None = None,
 ) -> Aggregated:
     """Write ``base + aggregated update`` as a model file.
 
@@ -79,7 +80,7 @@ def aggregate(
 
     ``pre`` are pre-aggregations by name, applied in order. ``options`` are the rule's own, and as
     ``PRE.NAME`` those of a pre-aggregation; ``assume_malicious`` goes to whichever of them reckons
-    with a number. ``history`` and ``root`` are for rules that ask for them.
+    with a number. ``history``, ``root`` and ``held_out`` are for rules that ask for them.
     """
     check_output(output, force)
     recipe = Recipe.make(name, pre, options or {}, assume_malicious)
@@ -90,15 +91,23 @@ def aggregate(
         )
     weighting = Weighting(weights_by, max_weight_share)
     scores = read_scores(scores_path) if scores_path is not None else None
+    if from_zero and held_out is not None:
+        raise UsageError("--holdout: the loss is that of the start model; give it with --model")
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         keep = np.ones(len(found.head.clients), dtype=bool)
         if scores is not None and scores_path is not None:
             keep = keep_mask(found, scores, scores_path)
-        base, chain, checked = _start(found, base_model, from_zero)
+        base, chain, checked = start_model(
+            found,
+            base_model,
+            from_zero,
+            ", or --from-zero to write the aggregated update by itself",
+        )
+        loss = beside.loss(found, held_out, base)
         rows = _taking_part(keep, found.head.num_examples)
         kept = found.updates.rows(rows)
         weights, share, warnings = _weigh(found.head.num_examples, rows, kept.clients, weighting)
-        view = RoundView(kept, Geometry(kept, memory), seed, beside.history, beside.root)
+        view = RoundView(kept, Geometry(kept, memory), seed, beside.history, beside.root, loss)
         done = recipe(view, weights)
         used = np.zeros(len(keep), dtype=bool)
         used[rows] = done.used
@@ -163,37 +172,3 @@ def _added(base: Parameters, done: Aggregate, share: float) -> Parameters:
         if not np.isfinite(values).all():
             raise LomarError(f"{printable(key)}: the aggregated model is not finite")
     return parameters
-
-
-def _start(
-    found: Round, base_model: Path | None, from_zero: bool
-) -> tuple[Parameters, Provenance, bool]:
-    """The start model's parameters, its provenance, and whether it is known to be the right one."""
-    head = found.head
-    zeros = {name: np.zeros(shape, head.dtypes[name]) for name, shape in head.shapes.items()}
-    if base_model is None:
-        if from_zero or head.base_sha256 == parameters_sha256(zeros):
-            return zeros, [], not from_zero
-        knows = (
-            f"starts from the model {head.base_sha256[:12]}"
-            if head.base_sha256
-            else ("does not say which model it starts from")
-        )
-        raise UsageError(
-            f"{printable(str(found.path))}: {knows}; give it with --model FILE, or --from-zero to "
-            "write the aggregated update by itself"
-        )
-    if from_zero:
-        raise UsageError("give either --model or --from-zero")
-    shown = printable(str(base_model))
-    base = read_parameters_file(base_model)
-    chain = (read_model(base_model).provenance or []) if is_hdf5(base_model) else []
-    shapes = {name: array.shape for name, array in base.items()}
-    if shapes != {name: tuple(shape) for name, shape in head.shapes.items()}:
-        raise InputError(f"{shown}: its parameters are not those of the round")
-    if head.base_sha256 and parameters_sha256(base) != head.base_sha256:
-        raise InputError(
-            f"{shown}: is not the model that the round starts from "
-            f"({parameters_sha256(base)[:12]}, needed is {head.base_sha256[:12]})"
-        )
-    return base, chain, bool(head.base_sha256)

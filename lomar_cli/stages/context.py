@@ -1,19 +1,25 @@
-"""What a method may ask for beside the round: earlier rounds, and a round of the defender's own."""
+"""What a method may ask for beside the round: earlier rounds, a trusted round, held-out data."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.h5 import open_read
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.base import Loss
+
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,17 @@ class Context:
     history: Sequence[Updates] = ()
     root: Updates | None = None
     inputs: dict[str, str] = field(default_factory=dict)
+
+    def loss(
+        self, found: Round, held_out: HeldOut | None, start: Mapping[str, NDArray[Any]]
+    ) -> Loss | None:
+        """The loss on held-out data of the start model plus a step; notes what was read."""
+        if held_out is None:
+            return None
+        from lomar_cli.stages.holdout import held_out_loss
+
+        loss, self.inputs["holdout"] = held_out_loss(found, start, held_out)
+        return loss
 
 
 @contextlib.contextmanager

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import check_output
+from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
 from lomar_cli.files.scores import Scores, format_of, write_scores
 from lomar_cli.files.text import printable
-from lomar_cli.scoring.base import Judgement, Method
+from lomar_cli.scoring.base import Judgement, Loss, Method
 from lomar_cli.scoring.judge import judge
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
-from lomar_cli.stages.context import open_context
+from lomar_cli.stages.context import Context, open_context
+from lomar_cli.stages.start import start_model
+
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 
 def score(
@@ -32,13 +37,17 @@ def score(
     seed: int = 0,
     history: Sequence[Path] = (),
     root: Path | None = None,
+    held_out: HeldOut | None = None,
+    base_model: Path | None = None,
 ) -> Scores:
     """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
 
     ``options`` are the method's own; None values stand for its defaults. ``layers`` are patterns
     of parameter names to look at. ``kind`` is the table's format (default: by ``output``'s ending).
     ``seed`` feeds methods that draw; ``history`` are earlier rounds, files or folders of them, and
-    ``root`` is a round of the defender's own, for the methods that ask for them.
+    ``root`` is a round of the defender's own, for the methods that ask for them; ``held_out`` is
+    data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
+    the all-zero model).
     """
     if output is not None:
         kind = kind or format_of(output)
@@ -46,11 +55,27 @@ def score(
     made: Method = METHODS.make(name, options or {})
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         names = chosen_layers(found, layers)
-        judged = judge(found.updates, made, names, memory, jobs, seed, beside.history, beside.root)
+        loss = start_loss(found, beside, held_out, base_model)
+        judged = judge(
+            found.updates, made, names, memory, jobs, seed, beside.history, beside.root, loss
+        )
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
     if output is not None and kind is not None:
         write_scores(output, scores, kind, force)
     return scores
+
+
+def start_loss(
+    found: Round, beside: Context, held_out: HeldOut | None, base_model: Path | None
+) -> Loss | None:
+    """The loss on held-out data, or None without any; the start model is read for it alone."""
+    if held_out is None:
+        if base_model is not None:
+            raise UsageError("--model: is used with --holdout only, to see what a step does to it")
+        return None
+    parameters, _, _ = start_model(found, base_model)
+    beside.inputs["model"] = parameters_sha256(parameters)
+    return beside.loss(found, held_out, parameters)
 
 
 def chosen_layers(found: Round, patterns: Sequence[str] | None) -> list[str] | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lomar_cli.errors import OutputExistsError, UsageError
 from lomar_cli.files.round import DEFAULT_MEMORY, open_round
@@ -18,7 +18,10 @@ from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
-from lomar_cli.stages.score import chosen_layers, table
+from lomar_cli.stages.score import chosen_layers, start_loss, table
+
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 ALL = "all"
 
@@ -48,6 +51,8 @@ def score_all(
     seed: int = 0,
     history: Sequence[Path] = (),
     root: Path | None = None,
+    held_out: HeldOut | None = None,
+    base_model: Path | None = None,
 ) -> list[Outcome]:
     """Judge the round in ``path`` by every method; write ``folder``/METHOD.h5 if it is given.
 
@@ -65,7 +70,10 @@ def score_all(
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         assumed(options.get("assume_malicious"), len(found.head.clients))
         names = chosen_layers(found, layers)
-        screened = prepare(found.updates, names, memory, jobs, seed, beside.history, beside.root)
+        loss = start_loss(found, beside, held_out, base_model)
+        screened = prepare(
+            found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
+        )
         outcomes = []
         for name, method in made.items():
             start = time.perf_counter()

@@ -16,7 +16,7 @@ from tests.making import tensors, write_round
 ROUND = ROOT / "sample_data" / "digits-round.h5"
 CLIENTS = 48
 # What a rule asks for beside the round.
-NEEDS = {"fltrust": "--root"}
+NEEDS = {"fltrust": "--root", "zeno": "--holdout"}
 
 
 def step(path):

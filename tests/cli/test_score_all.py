@@ -58,8 +58,10 @@ def test_a_folder_of_score_files(rounds):
     beside = ("--history", rounds / "rounds", "--root", rounds / "root.h5")
     where = ("--method", "all", *beside, "-o", rounds / "scores")
     works("score", rounds / "now.h5", *where)
-    assert {p.stem for p in (rounds / "scores").iterdir()} == set(METHODS.names())
-    for name in METHODS.names():
+    # No loss can be had of these rounds, which do not say what model they are of.
+    able = set(METHODS.names()) - {"zeno"}
+    assert {p.stem for p in (rounds / "scores").iterdir()} == able
+    for name in able:
         scores = read_scores(rounds / "scores" / f"{name}.h5")
         assert scores.method == name
         assert len(scores.clients) == 12

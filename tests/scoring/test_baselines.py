@@ -63,7 +63,7 @@ def test_isolation_forest():
 
 def test_isolation_forest_draws_parameters_when_memory_is_short():
     updates = attacked()
-    judged = IsolationForest()(RoundView(updates, Geometry(updates, memory=24 * 30 * 10)))
+    judged = IsolationForest()(RoundView(updates, Geometry(updates, memory=8 * 30 * 10)))
     assert "10 of 41 parameters" in judged.notes[1]
 
 

@@ -27,12 +27,22 @@ def test_coordinates_are_scikit_learns(count):
     assert not found[:, real:].any()
 
 
-def test_iterating_finds_what_lapack_finds(monkeypatch):
-    monkeypatch.setattr(components, "_SMALL", 300)
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_iterating_finds_what_lapack_finds(count, monkeypatch):
+    monkeypatch.setattr(components, "_SMALL", {True: 300, False: 300})
     gram = centred_gram(Geometry(random_round(1, 320, 3, 12)).squares)
     values, vectors = np.linalg.eigh(gram)
-    expected = np.abs(vectors[:, ::-1][:, :4] * np.sqrt(values[::-1][:4]))
-    np.testing.assert_allclose(np.abs(coordinates(gram, 4)), expected, atol=1e-8)
+    expected = np.abs(vectors[:, ::-1][:, :count] * np.sqrt(values[::-1][:count]))
+    np.testing.assert_allclose(np.abs(coordinates(gram, count)), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_iterating_copes_with_components_that_do_not_exist(rank):
+    line = rank * np.linspace(-1, 2, 450)
+    found = coordinates(centred_gram((line[:, None] - line) ** 2), 2)
+    centred = line - line.mean()
+    assert np.abs(found[:, 0]) == pytest.approx(np.abs(centred), abs=1e-6)
+    assert not found[:, 1].any()
 
 
 def by_svd(values):
