@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lomar_cli.experiments.figures.canvas import styles
 from lomar_cli.experiments.figures.heat import worst_figure
 from lomar_cli.experiments.figures.lines import Drawn, along_axes, by_round
+from lomar_cli.experiments.figures.maps import maps
 from lomar_cli.experiments.figures.points import by_defense
 from lomar_cli.experiments.figures.verdicts import distributions, roc_curves
 from lomar_cli.experiments.results import Results
@@ -22,6 +23,7 @@ def figures(results: Results) -> Iterator[Drawn]:
         yield "worst-case", "Worst case over all attacks", worst_figure(worst)
     if results.layout == "roc":
         yield from roc_curves(results, looks)
+    yield from maps(results)
     yield from along_axes(results, looks)
     yield from by_defense(results)
     if results.layout != "roc":
