@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes everything in this folder again, from scikit-learn's digits: sample_data/make.sh [FOLDER]
-# Needs the extra 'train'. The bytes depend on nothing but the versions of lomar and torch.
+# The bytes depend on the versions of lomar and NumPy and, in last digits, on the processor.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 to=${1:-$here}

@@ -67,9 +67,7 @@ FRAME = (
     ("memory", options.Memory, "2G"),
     ("seed", options.Seed, 0),
     ("force", options.Force, False),
-    ("quiet", options.Quiet, False),
-    ("verbose", options.Verbose, False),
-    ("debug", options.Debug, False),
+    *options.EVERYWHERE,
 )
 
 

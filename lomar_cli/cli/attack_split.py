@@ -20,9 +20,7 @@ FRAME = (
     ("data_dir", options.DataDir, None),
     ("data_file", options.DataFile, None),
     ("force", options.Force, False),
-    ("quiet", options.Quiet, False),
-    ("verbose", options.Verbose, False),
-    ("debug", options.Debug, False),
+    *options.EVERYWHERE,
 )
 
 

@@ -11,6 +11,7 @@ from lomar_cli.cli import options
 from lomar_cli.cli.console import out, print_json, say
 
 
+@options.common
 def command(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="A model file.", show_default=False)
@@ -35,9 +36,6 @@ def command(
     data_dir: options.DataDir = None,
     data_file: options.DataFile = None,
     force: options.Force = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
 ) -> None:
     """Measure a model on a data set, and a verdict against the truth.
 

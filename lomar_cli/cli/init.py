@@ -10,6 +10,7 @@ from lomar_cli.cli import options
 from lomar_cli.cli.console import say
 
 
+@options.common
 def command(
     source: Annotated[
         str, typer.Argument(metavar="SPLIT|DATASET", help="A split file, or a data set's name.")
@@ -22,9 +23,6 @@ def command(
     image_size: options.ImageSize = None,
     label_column: options.LabelColumn = None,
     force: options.Force = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
 ) -> None:
     """Make the model that a federation starts from: writes a model file.
 

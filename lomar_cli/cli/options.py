@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -187,6 +189,35 @@ Settings = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.", show_default=False)]
+
+# What every command has. Their callbacks do all that they do: no command looks at them.
+EVERYWHERE = (("quiet", Quiet, False), ("verbose", Verbose, False), ("debug", Debug, False))
+
+
+def common(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has to a command's own."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    kind = inspect.Parameter.KEYWORD_ONLY
+    added = [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, annotation, default in EVERYWHERE
+    ]
+    parameters = [*(one.replace(kind=kind) for one in own), *added]
+
+    def run(**given: Any) -> None:
+        for one in added:
+            given.pop(one.name)
+        command(**given)
+
+    # Not functools.wraps: who unwraps the command would miss the options added.
+    run.__module__, run.__name__, run.__doc__ = (
+        command.__module__,
+        command.__name__,
+        command.__doc__,
+    )
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+    return run
 
 
 def default_jobs(jobs: int | None) -> int:

@@ -10,6 +10,7 @@ from lomar_cli.cli import options
 from lomar_cli.cli.console import detail, say
 
 
+@options.common
 def command(
     dataset: Annotated[str, typer.Argument(help="A data set's name: see 'lomar list datasets'.")],
     output: options.Output,
@@ -53,9 +54,6 @@ def command(
     image_size: options.ImageSize = None,
     label_column: options.LabelColumn = None,
     force: options.Force = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
 ) -> None:
     """Divide a data set among clients: writes a split.
 

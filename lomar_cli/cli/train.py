@@ -11,6 +11,7 @@ from lomar_cli.cli import options
 from lomar_cli.cli.console import progress, say
 
 
+@options.common
 def command(
     split: Annotated[Path, typer.Argument(metavar="SPLIT", help="A split file.")],
     output: options.Output,
@@ -42,9 +43,6 @@ def command(
     data_dir: options.DataDir = None,
     data_file: options.DataFile = None,
     force: options.Force = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
 ) -> None:
     """Train every client of a split from one model: writes the round of their updates.
 

@@ -69,20 +69,29 @@ def detection(
     """
     guilty = np.array([client in malicious for client in clients], dtype=bool)
     flagged = ~np.asarray(keep, dtype=bool)
-    auc = None
-    if guilty.any() and not guilty.all():
-        from sklearn.metrics import roc_auc_score
-
-        auc = float(roc_auc_score(guilty, suspicion))
     return {
         "clients": len(clients),
         "malicious": int(guilty.sum()),
         "flagged": int(flagged.sum()),
-        "auc": auc,
+        "auc": auc(suspicion[guilty], suspicion[~guilty]),
         "found": _mean(flagged[guilty]),
         "false_alarms": _mean(flagged[~guilty]),
         "precision": _mean(guilty[flagged]),
     }
+
+
+def auc(malicious: NDArray[np.float64], clean: NDArray[np.float64]) -> float | None:
+    """The share of pairs in which the malicious client is the more suspicious; ties count half.
+
+    This is the area under the ROC curve (Hanley & McNeil 1982). scikit-learn has it too, but
+    takes longer to load than the rest of an evaluation takes. None without a pair.
+    """
+    if not len(malicious) or not len(clean):
+        return None
+    ordered = np.sort(clean)
+    below = np.searchsorted(ordered, malicious, "left").sum(dtype=np.int64)
+    ties_too = np.searchsorted(ordered, malicious, "right").sum(dtype=np.int64)
+    return float((below + ties_too) / (2 * len(malicious) * len(clean)))
 
 
 def _mean(values: NDArray[np.bool_]) -> float | None:

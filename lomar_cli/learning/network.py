@@ -21,7 +21,15 @@ from lomar_cli.data.dataset import Dataset
 from lomar_cli.errors import LomarError
 from lomar_cli.files.updates import OutputLayer
 from lomar_cli.learning.registry import ClientData, Parameters, Training
-from lomar_cli.learning.schedule import Arrays, Ints, batches, check_device, in_groups, schedule
+from lomar_cli.learning.schedule import (
+    Arrays,
+    Ints,
+    batches,
+    check_device,
+    in_groups,
+    one_thread,
+    schedule,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +109,8 @@ class Network:
             advance(len(group))
             return done
 
-        yield from in_groups(work, clients, group, training.jobs)
+        with one_thread():
+            yield from in_groups(work, clients, group, training.jobs)
 
     def predict(
         self, parameters: Parameters, features: NDArray[Any], dataset: Dataset | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.learning.registry import ClientData, Training
 
 Ints = NDArray[np.int64]
@@ -44,7 +46,9 @@ def client_rng(seed: int, client: str) -> np.random.Generator:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not have here."""
+    """Refuse a device that torch does not have here, and any device without torch."""
+    if importlib.util.find_spec("torch") is None:
+        raise LomarError(f"--device {device}: needs torch: pip install 'lomar-cli[train]'")
     import torch
 
     try:
@@ -87,6 +91,19 @@ def schedule(group: Sequence[ClientData], training: Training) -> Schedule:
     return Schedule(order, np.array([len(own) for own in sizes]), rows, target, share)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside; groups are what runs side by side."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def in_groups(
     work: Callable[[Sequence[ClientData]], Arrays],
     clients: Sequence[ClientData],
@@ -95,31 +112,25 @@ def in_groups(
 ) -> Iterator[tuple[int, Arrays]]:
     """Yield ``(first client, work(group))`` for each ``size`` clients, in order.
 
-    Groups run in ``jobs`` threads, each computing on its own: the bytes must not depend on how a
-    product is shared between threads. No more than two groups a thread wait to be taken.
+    Groups run in ``jobs`` threads, each of which has to compute on its own (``one_thread``): the
+    bytes must not depend on how a product is shared between threads. No more than two groups a
+    thread wait to be taken.
     """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     starts = iter(range(0, len(clients), size))
     waiting: deque[tuple[int, Future[Any]]] = deque()
-    try:
-        with ThreadPoolExecutor(max(1, jobs)) as pool:
-            try:
-                while True:
-                    while len(waiting) < 2 * max(1, jobs):
-                        start = next(starts, None)
-                        if start is None:
-                            break
-                        group = clients[start : start + size]
-                        waiting.append((start, pool.submit(work, group)))
-                    if not waiting:
-                        return
-                    start, future = waiting.popleft()
-                    yield start, future.result()
-            finally:
-                for _, future in waiting:
-                    future.cancel()
-    finally:
-        torch.set_num_threads(before)
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        try:
+            while True:
+                while len(waiting) < 2 * max(1, jobs):
+                    start = next(starts, None)
+                    if start is None:
+                        break
+                    group = clients[start : start + size]
+                    waiting.append((start, pool.submit(work, group)))
+                if not waiting:
+                    return
+                start, future = waiting.popleft()
+                yield start, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -27,8 +27,11 @@ from lomar_cli.stages.source import check_stamp, load_for
 
 SCHEMA_VERSION = 1
 # The parts of a data set, and where the document has the accuracy on each.
-PARTS = {"test": ("accuracy",), "train": ("accuracy_training",)}
-PARTS["both"] = PARTS["test"] + PARTS["train"]
+PARTS: dict[str, tuple[str, ...]] = {
+    "test": ("accuracy",),
+    "train": ("accuracy_training",),
+    "both": ("accuracy", "accuracy_training"),
+}
 _BLOCK = 4096
 
 

@@ -14,6 +14,9 @@ from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, create_round, open_
 from lomar_cli.files.scores import read_scores
 from lomar_cli.stages.verdict import keep_mask
 
+# Clients copied at a time: as many as this holds, or one.
+_BLOCK_BYTES = 2**24
+
 
 def filter_round(
     path: Path, scores_path: Path, output: Path, memory: int = DEFAULT_MEMORY, force: bool = False
@@ -22,7 +25,8 @@ def filter_round(
     check_output(output, force)
     scores = read_scores(scores_path)
     with open_round(path, memory) as found:
-        rows = np.flatnonzero(keep_mask(found, scores, scores_path))
+        keep, tensors = keep_mask(found, scores, scores_path), found.updates.tensors
+        rows = np.flatnonzero(keep)
         if len(rows) == 0:
             raise LomarError("the scores keep nobody: an empty round is not written")
         head = replace(
@@ -34,7 +38,13 @@ def filter_round(
         inputs = {"round": found.sha256, "scores": scores.sha256}
         chain = extend("filter", said, inputs, [found.provenance, scores.provenance])
         with create_round(output, head, chain, force) as writer:
-            for place, row in enumerate(rows):
-                one = {n: t[row : row + 1] for n, t in found.updates.tensors.items()}
-                writer.write(place, one)
+            client = max(1, found.updates.size * found.updates.dtype.itemsize)
+            step, place = max(1, _BLOCK_BYTES // client), 0
+            for first in range(0, len(keep), step):
+                chosen = keep[first : first + step]
+                if not chosen.any():
+                    continue
+                block = {n: t[first : first + step][chosen] for n, t in tensors.items()}
+                writer.write(place, block)
+                place += int(chosen.sum())
         return head, len(found.head.clients) - len(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -43,8 +42,6 @@ def train(
     check_output(output, force)
     training = training or Training()
     check_training(training)
-    if importlib.util.find_spec("torch") is None:
-        raise LomarError("training needs torch: pip install 'lomar-cli[train]'")
     split = read_split(path)
     data = load_for(split, path, data_dir, data_file)
     base = read_model(start) if start is not None else None

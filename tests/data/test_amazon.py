@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import numpy as np
 import pytest
 
 from lomar_cli.data import amazon, registry
 from lomar_cli.errors import InputError
-from tests.commands import check_refused, lomar
+from lomar_cli.files.split import read_split
+from tests.commands import check_refused, lomar, works
 from tests.data.real import FOLDER, needs
 
 NAME = "Amazon_initial_50_30_10000.arff"
@@ -89,3 +91,25 @@ def test_the_real_file():
     assert np.bincount(found.y_train).tolist() == [24] * 50
     assert np.bincount(found.y_test).tolist() == [6] * 50
     assert np.expm1(found.x_train.max()) == pytest.approx(411, rel=1e-5)
+
+
+@needs("amazon")
+def test_the_papers_attack_can_be_made(tmp_path):
+    """50 clients x 150 samples, 5 pure flippers 15 -> 10 (sec. 4.1.4): of 24 source samples."""
+    clean, poisoned = tmp_path / "s.h5", tmp_path / "p.h5"
+    real = ("--data-dir", FOLDER)
+    works("partition", "amazon", "--imbalance", 0.9, *real, "-o", clean)
+    flip = ("--flip", "15:10", "--malicious", 5)
+    works("attack", "label-flip", clean, *flip, *real, "-o", poisoned)
+    found = read_split(poisoned)
+    assert len(found.clients) == 55
+    assert {len(own) for own in found.samples} == {150}
+    truth = registry.load("amazon", FOLDER).y_train
+    malicious = json.loads((tmp_path / "truth.json").read_text())["malicious"]
+    seen = dict(zip(found.clients, found.client_labels(truth), strict=True))
+    for client, own in zip(found.clients, found.samples, strict=True):
+        if client in malicious:
+            assert set(seen[client]) == {10}
+            assert set(truth[own]) == {15}
+            # 150 = 6 x 24 + 6.
+            assert sorted(np.unique_counts(own).counts) == [6] * 18 + [7] * 6

@@ -12,7 +12,8 @@ import sklearn.datasets
 
 from lomar_cli.data import kddcup99, registry
 from lomar_cli.errors import InputError
-from tests.commands import check_refused, lomar
+from lomar_cli.files.split import read_split
+from tests.commands import check_refused, lomar, works
 from tests.data.real import FOLDER, needs
 
 NAME = "kddcup.data_10_percent.gz"
@@ -175,3 +176,19 @@ def test_the_real_file():
     assert np.unique(found.y_test).tolist() == list(range(23))
     assert found.x_train.min() >= 0 and found.x_train.max() == 1
     assert found.x_train.shape[1] == 117
+
+
+@needs("kddcup99")
+def test_the_papers_attack_can_be_made(tmp_path):
+    """23 clients, 3 pure flippers 11 -> 9 (sec. 4.1.4): normal passed off as neptune."""
+    clean, poisoned = tmp_path / "s.h5", tmp_path / "p.h5"
+    real = ("--data-dir", FOLDER)
+    works("partition", "kddcup99", "--imbalance", 0.9, *real, "-o", clean)
+    flip = ("--flip", "11:9", "--malicious", 3)
+    works("attack", "label-flip", clean, *flip, *real, "-o", poisoned)
+    found = read_split(poisoned)
+    assert len(found.clients) == 26
+    assert {len(own) for own in found.samples} == {17_183}
+    assert len(found.overlay.position) == 3 * 17_183
+    assert {found.labels[i] for i in found.overlay.original} == {"normal"}
+    assert {found.labels[i] for i in found.overlay.label} == {"neptune"}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,7 +14,7 @@ from lomar_cli.learning.registry import ClientData, Training
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from lomar_cli.learning import logistic  # noqa: E402
+from lomar_cli.learning import logistic, logistic_device  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,41 @@ def test_equals_the_loop(digits, training):
         weight, bias = one_by_one(digits, start, client, training)
         np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
         np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
+
+
+def test_other_devices_take_the_same_steps(digits):
+    """The torch form, which other devices get, on the one device that every machine has."""
+    clients = clients_of(digits, [100, 37, 1, 20, 64])
+    training = Training(epochs=2, batch_size=8, lr=0.05, momentum=0.9, weight_decay=0.01)
+    start = {name: value + np.float32(0.1) for name, value in logistic.initial(digits).items()}
+    here = train_all(digits, start, clients, training)
+    for first, there in logistic_device.train(digits, start, clients, training, 2):
+        for name, found in there.items():
+            np.testing.assert_allclose(here[name][first : first + 2], found, atol=1e-5)
+
+
+def test_bytes_and_floats_train_alike(digits):
+    """A data set stored as bytes with a scale against the same numbers stored as floats."""
+    clients = clients_of(digits, [30, 30, 7])
+    features = digits.scaled(digits.x_train)
+    floats = dataclasses.replace(digits, x_train=features, scale=1.0)
+    start = logistic.initial(digits)
+    bytes_, other = (
+        train_all(one, start, clients, Training(epochs=2, lr=0.1)) for one in (digits, floats)
+    )
+    np.testing.assert_allclose(bytes_["fc.weight"], other["fc.weight"], atol=1e-6)
+
+
+def test_training_loads_no_torch(digits):
+    code = (
+        "import sys; from lomar_cli.learning import logistic; "
+        "from lomar_cli.learning.registry import *; from lomar_cli.data import registry; "
+        "import numpy as np; own = np.arange(20); data = registry.load('digits'); "
+        "one = ClientData('c', own, data.y_train[own]); "
+        "list(logistic.train(data, logistic.initial(data), [one], Training())); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_epochs_visit_every_sample_once_each():
