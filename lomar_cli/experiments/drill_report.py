@@ -191,7 +191,7 @@ def _drawn(done: Drill) -> tuple[bytes, bytes] | None:
     if not done.methods:
         return None
     png, svg = io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "lomar"}):
+    with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "lomar", "text.parse_math": False}):
         figure = heat_map(done)
         figure.savefig(png, format="png", dpi=DOTS, metadata={"Software": None})
         figure.savefig(svg, format="svg", metadata={"Date": None})

@@ -39,7 +39,8 @@ th.group { text-align: center; border-left: 1px solid var(--line); }
 tbody th, th:first-child { text-align: left; position: sticky; left: 0; background: var(--back);
   min-width: 6.5rem; max-width: 11rem; }
 thead tr + tr th:first-child { position: static; text-align: right; min-width: 0; }
-td.reason { text-align: left; white-space: normal; color: var(--dim); }
+td.reason { text-align: left; } .reason { white-space: normal; color: var(--dim); }
+span.reason { display: inline-block; min-width: 9rem; font-size: .85rem; }
 small, .footing, figcaption { color: var(--dim); font-size: .85rem; }
 .wide { overflow-x: auto; } .footing { margin: .4rem 0 0; max-width: 50rem; }
 figure { margin: 1.4rem 0; overflow-x: auto; }

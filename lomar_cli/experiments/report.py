@@ -102,7 +102,15 @@ def _drawn(results: Results) -> list[tuple[str, str, bytes, bytes]]:
 
     drawn = []
     # The same results give the same bytes: no date, and ids that do not depend on chance.
-    with matplotlib.rc_context({"svg.hashsalt": "lomar", "font.size": 9.5, "hatch.linewidth": 0.6}):
+    # Names are text, whatever dollars they hold.
+    with matplotlib.rc_context(
+        {
+            "svg.hashsalt": "lomar",
+            "font.size": 9.5,
+            "hatch.linewidth": 0.6,
+            "text.parse_math": False,
+        }
+    ):
         for name, caption, figure in figures(results):
             png, svg = io.BytesIO(), io.BytesIO()
             figure.savefig(png, format="png", dpi=DOTS, metadata={"Software": None})

@@ -103,7 +103,7 @@ def heat_maps(
 def worst_figure(worst: WorstCase) -> Figure:
     """Lowest accuracy over all attacks, and false alarms without attack beside it."""
     what = "accuracy on source labels" if worst.measure == "source" else "overall accuracy"
-    words = [[_short(value.text) for value in row] for row in worst.lowest]
+    words = [[_short(value.text or value.reason) for value in row] for row in worst.lowest]
     lowest = [[value.mean for value in row] for row in worst.lowest]
     made = [Panel(f"lowest {what}", lowest, words=words)]
     if worst.alarmed:
