@@ -11,7 +11,8 @@ from lomar_cli.experiments.compare import compare, comparison_csv, comparison_ta
 from lomar_cli.experiments.complete import means_csv, rows_csv
 from lomar_cli.experiments.layouts import layout_tables, sections
 from lomar_cli.experiments.page import DOTS, Image, page, pair_page
-from lomar_cli.experiments.results import Results, read_results
+from lomar_cli.experiments.reading import read_results
+from lomar_cli.experiments.results import Results
 from lomar_cli.experiments.tables import Table, as_csv, as_markdown
 from lomar_cli.experiments.worst import worst_case, worst_table
 from lomar_cli.files.atomic import atomic_bytes

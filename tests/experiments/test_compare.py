@@ -8,7 +8,7 @@ import io
 import pytest
 
 from lomar_cli.experiments.compare import compare, comparison_csv, comparison_tables
-from lomar_cli.experiments.results import read_results
+from lomar_cli.experiments.reading import read_results
 from lomar_cli.experiments.worst import worst_case, worst_table
 from tests.experiments import made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lomar_cli.experiments.results import read_results
+from lomar_cli.experiments.reading import read_results
 from tests.experiments import made
 
 pytest.importorskip("matplotlib", reason="figures need the extra 'plot'")
@@ -67,6 +67,19 @@ def test_every_place_has_its_roc_and_every_pair_its_histogram(tmp_path):
     found = drawn(tmp_path, made.plan([setting]), _scored)
     assert len(shown(found["roc"])) == 4
     assert len(shown(found["scores-mnist"])) == 4
+
+
+def test_unattacked_rounds_have_a_histogram_and_no_roc(tmp_path):
+    def row(cell):
+        found = _scored(cell)
+        if cell.attack["name"] == "none" and "scores" in found:
+            found["scores"]["malicious"] = [0] * 25
+        return found
+
+    plan = made.plan([made.setting("MNIST", {"name": ["label-flip", "none"]})])
+    found = drawn(tmp_path, plan, row)
+    assert len(shown(found["roc"])) == 1
+    assert len(shown(found["scores-mnist"])) == 2
 
 
 def test_mean_roc_is_the_share_found_at_a_rate_of_false_alarms():

@@ -10,7 +10,7 @@ import pytest
 from lomar_cli.experiments.complete import means_csv, rows_csv
 from lomar_cli.experiments.layouts import layout_tables, sections
 from lomar_cli.experiments.printed import Printed
-from lomar_cli.experiments.results import read_results
+from lomar_cli.experiments.reading import read_results
 from lomar_cli.experiments.tables import as_csv, as_html, as_markdown
 from tests.experiments import made
 

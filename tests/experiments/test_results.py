@@ -8,7 +8,7 @@ import os
 import pytest
 
 from lomar_cli.errors import InputError
-from lomar_cli.experiments.results import read_results
+from lomar_cli.experiments.reading import read_results
 from tests.experiments import made
 
 
