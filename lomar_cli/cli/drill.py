@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lomar_cli.cli import options
-from lomar_cli.cli.console import out, progress, say
-
-if TYPE_CHECKING:
-    from lomar_cli.experiments.drill import Drill
+from lomar_cli.cli.console import progress, say
 
 
 def command(
@@ -23,13 +20,16 @@ def command(
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", metavar="LIST", help="Methods (default: the quick ones)."),
+        typer.Option(
+            "--methods", metavar="LIST", help="Methods, or 'all' (default: the quick ones)."
+        ),
     ] = None,
     shares: Annotated[
         str, typer.Option("--shares", metavar="LIST", help="Shares of attackers.")
     ] = "5%,10%,20%,40%",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many draws of each.")] = 2,
     memory: options.Memory = "2G",
+    jobs: options.Jobs = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -38,14 +38,18 @@ def command(
     """Attack copies of your own round and see which method would have caught what.
 
     Needs no data and no training. Clients of the round are turned into attackers in memory; each
-    method judges each copy. Writes a table, all numbers as CSV, and a heat map (extra 'plot').
+    method judges each copy. Prints where each method begins to fail; writes that as tables, all
+    numbers as CSV, one HTML page, and a heat map (extra 'plot').
 
     \b
-    Example:
+    Examples:
       lomar drill round.h5 -o drill
+      lomar drill round.h5 -o drill --methods all --shares 10%,30% --seeds 5
     """
+    from lomar_cli.cli.drill_table import print_drill
     from lomar_cli.errors import OutputExistsError, UsageError
-    from lomar_cli.experiments.drill import drill, write_drill
+    from lomar_cli.experiments.drill import drill
+    from lomar_cli.experiments.drill_report import write_drill
 
     if output.exists() and not (force and output.is_dir()):
         raise OutputExistsError(f"{output}: exists already; use -f to replace its files")
@@ -67,42 +71,9 @@ def command(
             options.parse_size(memory, "--memory"),
             begin,
             advance,
+            options.default_jobs(jobs),
         )
-    written = write_drill(done, output)
+    written = write_drill(done, output, round_file.name)
     if not quiet:
-        _table(done)
+        print_drill(done)
     say(f"{output}: {', '.join(path.name for path in written)}")
-
-
-def _table(done: Drill) -> None:
-    """Where each method begins to fail; the files hold the numbers."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("attack", no_wrap=True)
-    for method in done.methods:
-        table.add_column(method, justify="right")
-    for attack in done.attacks:
-        row = [Text(attack)]
-        for method in done.methods:
-            share = done.fails_from(attack, method)
-            if done.mean(attack, method, done.shares[-1], "found") is None:
-                row.append(Text("n/a", style="dim"))
-            elif share is None:
-                row.append(Text("holds", style="green"))
-            else:
-                row.append(Text(f"{share:.0%}", style="red" if share <= done.shares[0] else ""))
-        table.add_row(*row)
-    removed = ["n/a" if number is None else str(number) for number in done.unprovoked.values()]
-    table.add_row(Text("removed unprovoked", style="bold"), *removed)
-    console = out()
-    console.print("The smallest share of attackers of which a method misses more than a tenth:")
-    console.print()
-    console.print(table)
-    console.print()
-    console.print(
-        f"{done.clients} clients; the last line counts those that each method removes from the "
-        "round as it is.",
-        soft_wrap=True,
-    )

@@ -6,19 +6,17 @@ attackers and seeds; every method judges each copy. No data and no training is n
 
 from __future__ import annotations
 
-import csv
-import io
-import statistics
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lomar_cli.attacks.registry import ATTACKS, make_round_attack
 from lomar_cli.errors import LomarError, UsageError, nearest
-from lomar_cli.files.atomic import atomic_bytes
+from lomar_cli.experiments.results import unique
 from lomar_cli.files.round import open_round
 from lomar_cli.files.updates import Updates
 from lomar_cli.learning.metrics import detection
@@ -27,11 +25,9 @@ from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.poison import Knowledge, turn
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 # Methods that are quick at a thousand clients; --methods takes any others.
 DEFAULT_METHODS = ("lomar", "krum", "foolsgold", "spectral", "signguard", "lof", "kde", "ecod")
+ALL = "all"
 # Caught: this share of the attackers at least is flagged.
 CAUGHT = 0.9
 
@@ -52,20 +48,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Drill:
-    """All rows, and how many present clients each method flags unprovoked (None: it cannot)."""
+    """All rows, and how many present clients each method flags unprovoked.
+
+    ``unprovoked`` holds None for a method that cannot judge the round as it is, ``refused`` why.
+    """
 
     clients: int
     rows: list[Row]
     unprovoked: dict[str, int | None]
+    refused: dict[str, str]
 
-    def mean(self, attack: str, method: str, share: float, what: str) -> float | None:
-        values = [
-            getattr(row, what)
+    def values(self, attack: str, method: str, share: float, what: str) -> list[float]:
+        """One number a seed."""
+        return [
+            value
             for row in self.rows
             if (row.attack, row.method, row.share) == (attack, method, share)
-            and getattr(row, what) is not None
+            and (value := getattr(row, what)) is not None
         ]
-        return statistics.fmean(values) if values else None
+
+    def mean(self, attack: str, method: str, share: float, what: str) -> float | None:
+        values = self.values(attack, method, share, what)
+        return sum(values) / len(values) if values else None
 
     def fails_from(self, attack: str, method: str) -> float | None:
         """The smallest share at which fewer than ``CAUGHT`` of the attackers are flagged."""
@@ -75,27 +79,50 @@ class Drill:
                 return share
         return None
 
+    def applies(self, attack: str, method: str) -> bool:
+        """False where no share and seed gave a verdict."""
+        return any(self.values(attack, method, share, "found") for share in self.shares)
+
+    def held(self, method: str) -> tuple[int, int]:
+        """How many attacks the method catches at every share, and how many it was tried on."""
+        tried = [attack for attack in self.attacks if self.applies(attack, method)]
+        return sum(self.fails_from(attack, method) is None for attack in tried), len(tried)
+
     @property
     def shares(self) -> list[float]:
         return sorted({row.share for row in self.rows})
 
     @property
+    def seeds(self) -> list[int]:
+        return sorted({row.seed for row in self.rows})
+
+    @property
     def attacks(self) -> list[str]:
-        return list(dict.fromkeys(row.attack for row in self.rows))
+        return unique(row.attack for row in self.rows)
 
     @property
     def methods(self) -> list[str]:
-        return list(self.unprovoked)
+        """Those that can judge this round."""
+        return [name for name in self.unprovoked if name not in self.refused]
+
+    @property
+    def not_run(self) -> dict[str, str]:
+        """Attacks that could not be run here at any share, with the reason."""
+        return {
+            attack: next(row.reason for row in self.rows if row.attack == attack)
+            for attack in self.attacks
+            if not any(self.applies(attack, method) for method in self.methods)
+        }
 
 
 def chosen(
     names: Sequence[str] | None, default: Sequence[str], known: list[str], flag: str
 ) -> list[str]:
-    """The names asked for, or the default ones; an unknown one is refused."""
+    """The names asked for, each once, or the default ones; an unknown one is refused."""
     for name in names or []:
         if name not in known:
             raise UsageError(f"{flag}: there is no '{name}'{nearest(name, known)}")
-    return list(names or default)
+    return unique(names or default)
 
 
 def drill(
@@ -107,30 +134,55 @@ def drill(
     memory: int,
     begin: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda count: None,
+    jobs: int = 1,
 ) -> Drill:
-    """Attack copies of the round in ``path`` and judge them; nothing is written."""
+    """Attack copies of the round in ``path`` and judge them; nothing is written.
+
+    ``methods`` may be ``["all"]``: every method but ``none``. ``jobs`` processes share the copies
+    and ``memory`` (bytes); the numbers do not depend on it.
+    """
     known = [name for name, entry in ATTACKS.items() if entry.on == "round"]
     attacks = chosen(attacks, known, known, "--attacks")
-    methods = chosen(methods, DEFAULT_METHODS, METHODS.names(), "--methods")
+    if list(methods or []) == [ALL]:
+        methods = [name for name in METHODS.names() if name != "none"]
+    methods = chosen(methods, DEFAULT_METHODS, [*METHODS.names(), ALL], "--methods")
+    if ALL in methods:
+        raise UsageError("--methods: 'all' stands alone")
     made: dict[str, Method] = {name: METHODS.make(name, {}) for name in methods}
-    with open_round(path, memory) as found:
+    with open_round(path, memory) as found, threadpool_limits(1, user_api="blas"):
         count = len(found.head.clients)
         calm = _judge(found.updates, made, memory)
-        unprovoked = {
-            name: None if isinstance(verdict, str) else int((~verdict[1]).sum())
-            for name, verdict in calm.items()
-        }
-        begin(len(attacks) * len(shares) * len(seeds))
-        rows = []
-        for attack in attacks:
-            for share in shares:
-                for seed in seeds:
-                    rows += _one(found.updates, attack, share, seed, made, memory)
-                    advance(1)
-    return Drill(count, rows, unprovoked)
+    refused = {name: verdict for name, verdict in calm.items() if isinstance(verdict, str)}
+    unprovoked = {
+        name: None if isinstance(verdict, str) else int((~verdict[1]).sum())
+        for name, verdict in calm.items()
+    }
+    copies = list(itertools.product(attacks, unique(shares), seeds))
+    begin(len(copies))
+    rows: list[Row] = []
+    for judged in _judged(path, copies, made, memory, jobs):
+        rows += judged
+        advance(1)
+    return Drill(count, rows, unprovoked, refused)
 
 
+Copy = tuple[str, float, int]
 Verdict = tuple[np.ndarray, np.ndarray] | str
+
+
+def _judged(
+    path: Path, copies: list[Copy], made: dict[str, Method], memory: int, jobs: int
+) -> Iterator[list[Row]]:
+    """The rows of every copy, in order."""
+    jobs = min(jobs, len(copies))
+    if jobs > 1:
+        from joblib import Parallel, delayed
+
+        work = (delayed(_one)(path, copy, made, memory // jobs) for copy in copies)
+        yield from Parallel(n_jobs=jobs, return_as="generator")(work)
+        return
+    for copy in copies:
+        yield _one(path, copy, made, memory)
 
 
 def _judge(updates: Updates, made: dict[str, Method], memory: int) -> dict[str, Verdict]:
@@ -146,131 +198,30 @@ def _judge(updates: Updates, made: dict[str, Method], memory: int) -> dict[str, 
     return found
 
 
-def _one(
-    updates: Updates, attack: str, share: float, seed: int, made: dict[str, Method], memory: int
-) -> list[Row]:
-    number = max(1, round(share * len(updates.clients)))
-    try:
-        done = turn(
-            updates,
-            make_round_attack(attack, {}),
-            number,
-            Knowledge("all", None, None, set()),
-            seed,
-            memory,
-        )
-    except LomarError as error:
-        return [Row(attack, share, seed, name, None, None, None, str(error)) for name in made]
+def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int) -> list[Row]:
+    """Attack one copy and let every method judge it."""
+    attack, share, seed = copy
+    # On one thread, so that the numbers are the same however many share the work.
+    with open_round(path, memory) as found, threadpool_limits(1, user_api="blas"):
+        number = max(1, round(share * len(found.head.clients)))
+        try:
+            done = turn(
+                found.updates,
+                make_round_attack(attack, {}),
+                number,
+                Knowledge("all", None, None, set()),
+                seed,
+                memory,
+            )
+        except LomarError as error:
+            return [Row(attack, share, seed, name, None, None, None, str(error)) for name in made]
+        verdicts = _judge(done.updates, made, memory)
     rows = []
-    for name, verdict in _judge(done.updates, made, memory).items():
+    for name, verdict in verdicts.items():
         if isinstance(verdict, str):
             rows.append(Row(attack, share, seed, name, None, None, None, verdict))
             continue
         measured = detection(done.updates.clients, *verdict, set(done.malicious))
-        rows.append(
-            Row(
-                attack,
-                share,
-                seed,
-                name,
-                measured["auc"],
-                measured["found"],
-                measured["false_alarms"],
-            )
-        )
+        numbers = (measured["auc"], measured["found"], measured["false_alarms"])
+        rows.append(Row(attack, share, seed, name, *numbers))
     return rows
-
-
-def write_drill(done: Drill, folder: Path) -> list[Path]:
-    """Write ``drill.csv``, ``drill.md`` and, where matplotlib is, ``drill.png``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "drill.csv", folder / "drill.md"]
-    atomic_bytes(written[0], as_csv(done).encode(), force=True)
-    atomic_bytes(written[1], as_markdown(done).encode(), force=True)
-    try:
-        import matplotlib
-    except ImportError:
-        return written
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"font.size": 9}):
-        heat_map(done).savefig(stream, format="png", dpi=150, metadata={"Software": None})
-    atomic_bytes(folder / "drill.png", stream.getvalue(), force=True)
-    return [*written, folder / "drill.png"]
-
-
-def as_csv(done: Drill) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["attack", "share", "seed", "method", "auc", "found", "false_alarms", "reason"])
-    for row in done.rows:
-        numbers = ["" if v is None else f"{v:.6g}" for v in (row.auc, row.found, row.false_alarms)]
-        writer.writerow([row.attack, row.share, row.seed, row.method, *numbers, row.reason])
-    return stream.getvalue()
-
-
-def as_markdown(done: Drill) -> str:
-    """Where each method begins to fail, and what it removes unprovoked."""
-    lines = [
-        f"# Drill on a round of {done.clients} clients\n",
-        f"Each cell: the smallest share of attackers at which fewer than {CAUGHT:.0%} of them are "
-        "flagged ('never' within the shares tried), and the mean AUC at the largest share.\n",
-        "| attack | " + " | ".join(done.methods) + " |",
-        "|---" * (len(done.methods) + 1) + "|",
-    ]
-    for attack in done.attacks:
-        cells = [_cell(done, attack, method) for method in done.methods]
-        lines.append(f"| {attack} | " + " | ".join(cells) + " |")
-    removed = [
-        "cannot judge" if number is None else f"{number} ({number / done.clients:.0%})"
-        for number in done.unprovoked.values()
-    ]
-    lines.append("| **removed unprovoked** | " + " | ".join(removed) + " |")
-    shares = ", ".join(f"{share:.0%}" for share in done.shares)
-    seeds = len({row.seed for row in done.rows})
-    lines.append(f"\nShares tried: {shares}; {seeds} seeds each; present clients are turned.\n")
-    return "\n".join(lines)
-
-
-def _cell(done: Drill, attack: str, method: str) -> str:
-    auc = done.mean(attack, method, done.shares[-1], "auc")
-    if done.mean(attack, method, done.shares[-1], "found") is None:
-        return "not applicable"
-    share = done.fails_from(attack, method)
-    when = "never" if share is None else f"from {share:.0%}"
-    return when + ("" if auc is None else f" ({auc:.2f})")
-
-
-def heat_map(done: Drill) -> Figure:
-    """Share of attackers found, a panel a share of attackers; unprovoked removals below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    shares = done.shares
-    names = [*done.attacks, "(no attack: removed)"]
-    figure = Figure(
-        figsize=(2.4 + 0.52 * len(done.methods) * len(shares), 1.6 + 0.3 * len(names)),
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
-    every = figure.subplots(1, len(shares), squeeze=False, sharey=True)[0]
-    for axes, share in zip(every, shares, strict=True):
-        table = np.array(
-            [
-                [
-                    np.nan if (v := done.mean(attack, method, share, "found")) is None else v
-                    for method in done.methods
-                ]
-                for attack in done.attacks
-            ]
-            + [[np.nan if n is None else n / done.clients for n in done.unprovoked.values()]]
-        )
-        axes.imshow(table, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-        axes.axhline(len(done.attacks) - 0.5, color="white", linewidth=2)
-        for (row, column), value in np.ndenumerate(table):
-            text = "-" if np.isnan(value) else f"{value:.2f}".removeprefix("0")
-            colour = "black" if np.isnan(value) or value > 0.5 else "white"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
-        axes.set_xticks(range(len(done.methods)), done.methods, rotation=60, ha="right")
-        axes.set_yticks(range(len(names)), names)
-        axes.set_title(f"{share:.0%} attackers: share found", fontsize=9)
-    return figure

@@ -14,6 +14,7 @@ HEADINGS = {
     "source": "source",
     "target": "target",
     "other": "other",
+    "attack_success": "attack success",
     "auc": "AUC",
     "found": "found",
     "false_alarms": "false alarms",

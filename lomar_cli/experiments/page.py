@@ -39,7 +39,8 @@ th.group { text-align: center; border-left: 1px solid var(--line); }
 tbody th, th:first-child { text-align: left; position: sticky; left: 0; background: var(--back);
   min-width: 6.5rem; max-width: 11rem; }
 thead tr + tr th:first-child { position: static; text-align: right; min-width: 0; }
-td.reason { text-align: left; white-space: normal; color: var(--dim); }
+td.reason { text-align: left; } .reason { white-space: normal; color: var(--dim); }
+span.reason { display: inline-block; min-width: 9rem; font-size: .85rem; }
 small, .footing, figcaption { color: var(--dim); font-size: .85rem; }
 .wide { overflow-x: auto; } .footing { margin: .4rem 0 0; max-width: 50rem; }
 figure { margin: 1.4rem 0; overflow-x: auto; }
@@ -79,12 +80,12 @@ def page(found: Results, images: Sequence[Image]) -> str:
     if found.troubles or found.missing:
         links.insert(-1, ("without", "Without a result"))
     parts.append(_nav(links))
-    parts += [_titled(table) for table in tables]
+    parts += [titled(table) for table in tables]
     if images:
         parts.append("<h2 id='figures'>Figures</h2>")
-        parts += [_figure(image) for image in images]
+        parts += [figure_html(image) for image in images]
     parts.append("<h2 id='measured'>Everything measured</h2>")
-    parts += [_titled(table) for table in sections(found)]
+    parts += [titled(table) for table in sections(found)]
     parts += [_without(found), "<h2 id='settings'>Settings</h2>", _settings(found)]
     return document(found.title, parts)
 
@@ -99,10 +100,10 @@ def pair_page(
     title = f"{names[0]} and {names[1]}"
     parts = [_heading(title)]
     for name, one in zip(names, both, strict=True):
-        parts.append(f"<h2>{_text(name)}: {_text(one.title)}</h2>{_about(one)}")
+        parts.append(f"<h2>{text(name)}: {text(one.title)}</h2>{_about(one)}")
     parts.append("<h2>Side by side</h2>")
     tables = comparison_tables(found)
-    parts += [_titled(table) for table in tables]
+    parts += [titled(table) for table in tables]
     if not tables:
         parts.append("<p class='note'>No point and defense stands in both runs.</p>")
     if found.alone:
@@ -112,7 +113,7 @@ def pair_page(
             where = f"{name}: {point.place.setting}, {point.place.label}"
             alone.setdefault(where, []).append(point.defense)
         for where, defenses in alone.items():
-            parts.append(f"<li>{_text(where)}: {_text(', '.join(defenses))}</li>")
+            parts.append(f"<li>{text(where)}: {text(', '.join(defenses))}</li>")
         parts.append("</ul>")
     parts.append("<h2>Figures</h2>")
     by_name = [{image.name: image for image in mine} for mine in images]
@@ -120,12 +121,12 @@ def pair_page(
         parts.append("<div class='pair'>")
         for name, mine in zip(names, by_name, strict=True):
             if figure in mine:
-                parts.append(_figure(mine[figure], f"{name}: "))
+                parts.append(figure_html(mine[figure], f"{name}: "))
             else:
-                parts.append(f"<p class='note'>{_text(name)} has no such figure.</p>")
+                parts.append(f"<p class='note'>{text(name)} has no such figure.</p>")
         parts.append("</div>")
     for name, one in zip(names, both, strict=True):
-        parts += [_without(one, f"{name}: "), f"<h2>{_text(name)}: settings</h2>", _settings(one)]
+        parts += [_without(one, f"{name}: "), f"<h2>{text(name)}: settings</h2>", _settings(one)]
     return document(title, parts)
 
 
@@ -135,7 +136,7 @@ def document(title: str, parts: Sequence[str]) -> str:
         [
             "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
             "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-            f"<title>{_text(title)}</title><style>{STYLE}</style></head><body>",
+            f"<title>{text(title)}</title><style>{STYLE}</style></head><body>",
             *parts,
             "</body></html>\n",
         ]
@@ -146,13 +147,13 @@ def facts(lines: Sequence[tuple[str, str]]) -> str:
     """Names and values, as a list."""
     return (
         "<dl>"
-        + "".join(f"<dt>{_text(name)}</dt><dd>{_text(said)}</dd>" for name, said in lines)
+        + "".join(f"<dt>{text(name)}</dt><dd>{text(said)}</dd>" for name, said in lines)
         + "</dl>"
     )
 
 
 def _about(found: Results) -> str:
-    parts = [f"<p>{_text(found.about.strip())}</p>"] if found.about.strip() else []
+    parts = [f"<p>{text(found.about.strip())}</p>"] if found.about.strip() else []
     if found.quick:
         parts.append(
             "<p class='note'>This is the reduced version (--quick): the shape of the result, "
@@ -182,49 +183,50 @@ def _without(found: Results, before: str = "") -> str:
     """Cells that have no result, with the reason; those of one reason together."""
     if not found.troubles and not found.missing:
         return ""
-    parts = [f"<h2 id='without'>{_text(before)}Without a result</h2><ul>"]
+    parts = [f"<h2 id='without'>{text(before)}Without a result</h2><ul>"]
     told: dict[tuple[str, str], list[int]] = {}
     for group, trouble in found.troubles:
         where = f"{group.place.setting}, {group.place.label}, {group.point.defense}"
         told.setdefault((where, f"{trouble.status}: {trouble.reason}"), []).append(trouble.seed)
     for (where, why), seeds in told.items():
         listed = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-        parts.append(f"<li>{_text(where)} ({listed}): {_text(why)}</li>")
+        parts.append(f"<li>{text(where)} ({listed}): {text(why)}</li>")
     if found.missing:
         parts.append(f"<li>{found.missing} cells are not run yet: run the experiment again.</li>")
     return "".join([*parts, "</ul>"])
 
 
 def _settings(found: Results) -> str:
-    text = json.dumps(found.document, indent=2, ensure_ascii=False)
+    settings = json.dumps(found.document, indent=2, ensure_ascii=False)
     summary = "<summary>The experiment as it was run</summary>"
-    return f"<details>{summary}<pre>{_text(text)}</pre></details>"
+    return f"<details>{summary}<pre>{text(settings)}</pre></details>"
 
 
-def _titled(table: Table) -> str:
-    return f"<h3>{_text(table.caption)}</h3>{as_html(table)}"
+def titled(table: Table) -> str:
+    return f"<h3>{text(table.caption)}</h3>{as_html(table)}"
 
 
-def _figure(image: Image, before: str = "") -> str:
+def figure_html(image: Image, before: str = "") -> str:
     encoded = base64.b64encode(image.png).decode()
-    # A PNG's width stands in its first chunk; at 96 dots an inch its text is as large as the page's.
+    # A PNG's first chunk tells its width; at 96 dots an inch its text is as large as the page's.
     width = int.from_bytes(image.png[16:20], "big") * 96 // DOTS
-    caption = _text(before + image.caption)
+    caption = text(before + image.caption)
     plain = " class='map'" if image.shaded else ""
     return (
-        f"<figure><img alt='{caption}'{plain} width='{width}' src='data:image/png;base64,{encoded}'>"
+        f"<figure><img alt='{caption}'{plain} width='{width}' "
+        f"src='data:image/png;base64,{encoded}'>"
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
 def _heading(title: str) -> str:
-    return f"<h1>{_text(title)}</h1>"
+    return f"<h1>{text(title)}</h1>"
 
 
 def _nav(links: Sequence[tuple[str, str]]) -> str:
     return (
         "<nav>"
-        + "".join(f"<a href='#{where}'>{_text(name)}</a>" for where, name in links)
+        + "".join(f"<a href='#{where}'>{text(name)}</a>" for where, name in links)
         + "</nav>"
     )
 
@@ -237,5 +239,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
+def text(said: str) -> str:
+    """Plain text as HTML: names come from strangers."""
+    return html.escape(said, quote=True)

@@ -11,7 +11,8 @@ from lomar_cli.experiments.compare import compare, comparison_csv, comparison_ta
 from lomar_cli.experiments.complete import means_csv, rows_csv
 from lomar_cli.experiments.layouts import layout_tables, sections
 from lomar_cli.experiments.page import DOTS, Image, page, pair_page
-from lomar_cli.experiments.results import Results, read_results
+from lomar_cli.experiments.reading import read_results
+from lomar_cli.experiments.results import Results
 from lomar_cli.experiments.tables import Table, as_csv, as_markdown
 from lomar_cli.experiments.worst import worst_case, worst_table
 from lomar_cli.files.atomic import atomic_bytes
@@ -102,7 +103,15 @@ def _drawn(results: Results) -> list[tuple[str, str, bytes, bytes]]:
 
     drawn = []
     # The same results give the same bytes: no date, and ids that do not depend on chance.
-    with matplotlib.rc_context({"svg.hashsalt": "lomar", "font.size": 9.5, "hatch.linewidth": 0.6}):
+    # Names are text, whatever dollars they hold.
+    with matplotlib.rc_context(
+        {
+            "svg.hashsalt": "lomar",
+            "font.size": 9.5,
+            "hatch.linewidth": 0.6,
+            "text.parse_math": False,
+        }
+    ):
         for name, caption, figure in figures(results):
             png, svg = io.BytesIO(), io.BytesIO()
             figure.savefig(png, format="png", dpi=DOTS, metadata={"Software": None})

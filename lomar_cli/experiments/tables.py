@@ -16,8 +16,8 @@ from lomar_cli.experiments.results import Group, deviation
 class Value:
     """One cell: the mean and standard deviation over ``seeds``, and the paper's number.
 
-    ``text`` stands where there is no number, or says more about the one there is; ``signed``
-    shows the sign of a difference.
+    ``text`` stands where there is no number, or says more about the one there is; ``reason`` says
+    why there is no result; ``signed`` shows the sign of a difference.
     """
 
     mean: float | None = None
@@ -25,13 +25,14 @@ class Value:
     seeds: int = 0
     paper: float | None = None
     text: str = ""
+    reason: str = ""
     signed: bool = False
 
     @property
     def shown(self) -> str:
         """The mean with its spread, ``-`` when there is none."""
         if self.mean is None:
-            return "" if self.text else "-"
+            return self.text or self.reason or "-"
         return f"{self.mean:{'+' if self.signed else ''}.3f}" + (
             f" ± {self.spread:.3f}" if self.spread is not None else ""
         )
@@ -78,7 +79,7 @@ def value_of(group: Group | None, measure: str, paper: float | None = None) -> V
     values = group.values(measure)
     if not group.rows and group.troubles:
         first = group.troubles[0]
-        return Value(paper=paper, text=f"{first.status}: {first.reason}")
+        return Value(paper=paper, reason=f"{first.status}: {first.reason}")
     if not values:
         return Value(paper=paper)
     return Value(sum(values) / len(values), deviation(values), len(values), paper)
@@ -90,7 +91,7 @@ def as_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     columns = [" ".join(filter(None, head)) for head in table.heads]
     paper = table.papers
-    texts = any(value.text for _, values in table.rows for value in values)
+    texts = any(value.text or value.reason for _, values in table.rows for value in values)
     head = [table.corner]
     for column in columns:
         head += [column, f"{column} sd", *([f"{column} paper"] if paper else [])]
@@ -102,7 +103,8 @@ def as_csv(table: Table) -> str:
             row += [digits(value.paper)] if paper else []
         row.append(max((value.seeds for value in values), default=0) or "")
         if texts:
-            row.append("; ".join(dict.fromkeys(value.text for value in values if value.text)))
+            said = dict.fromkeys(value.text or value.reason for value in values)
+            row.append("; ".join(filter(None, said)))
         writer.writerow(row)
     return stream.getvalue()
 
@@ -154,23 +156,25 @@ def digits(value: float | None) -> str:
 
 
 def _reason(values: Sequence[Value]) -> str:
-    """The text of a row that holds one reason and no number at all, else nothing."""
-    texts = {value.text for value in values}
-    empty = all(value.mean is None for value in values)
-    return next(iter(texts)) if empty and len(texts) == 1 else ""
+    """The reason of a row that has no result for one and the same reason, else nothing."""
+    reasons = {value.reason for value in values}
+    return next(iter(reasons)) if len(reasons) == 1 else ""
 
 
 def _cell(value: Value) -> str:
     paper = "" if value.paper is None else f"[{value.paper:.3f}]"
-    return " ".join(filter(None, [value.shown, value.text, paper]))
+    more = value.text if value.mean is not None else ""
+    return " ".join(filter(None, [value.shown, more, paper]))
 
 
 def _html_cell(value: Value) -> str:
     mean, _, spread = value.shown.partition(" ± ")
-    parts = [mean]
+    parts = [_text(mean)]
+    if value.mean is None and value.reason:
+        parts = [f"<span class='reason'>{_text(value.reason)}</span>"]
     if spread:
         parts.append(f" <small>± {spread}</small>")
-    if value.text:
+    if value.text and value.mean is not None:
         parts.append(f"<br><small>{_text(value.text)}</small>")
     if value.paper is not None:
         parts.append(f"<br><small class='paper'>paper {value.paper:.3f}</small>")

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lomar_cli.cli.drill_table import print_drill
 from lomar_cli.errors import UsageError
-from lomar_cli.experiments.drill import drill, write_drill
+from lomar_cli.experiments.drill import Drill, Row, drill
+from lomar_cli.experiments.drill_report import summary_table, write_drill
+from lomar_cli.scoring.registry import METHODS
 
 ROUND = Path(__file__).parent.parent.parent / "sample_data" / "digits-round.h5"
 
@@ -51,11 +54,73 @@ def test_what_cannot_be_run_says_why(done):
 
 def test_the_round_is_untouched_and_files_are_written(done, tmp_path):
     before = hashlib.sha256(ROUND.read_bytes()).hexdigest()
-    write_drill(done, tmp_path)
+    written = write_drill(done, tmp_path, "<round>")
     assert hashlib.sha256(ROUND.read_bytes()).hexdigest() == before
     with (tmp_path / "drill.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == len(done.rows)
-    assert "| alie |" in (tmp_path / "drill.md").read_text()
+    text = (tmp_path / "drill.md").read_text()
+    assert "| alie |" in text
+    # What could not be run is told, and is no row of zeros.
+    assert "- free-rider-replay: needs" in text
+    assert "| free-rider-replay |" not in text
+    page = (tmp_path / "index.html").read_text()
+    assert "&lt;round&gt;" in page and "<round>" not in page and "http" not in page
+    first = {path: path.read_bytes() for path in written}
+    write_drill(done, tmp_path, "<round>")
+    assert {path: path.read_bytes() for path in written} == first
+
+
+def test_jobs_change_nothing(done):
+    shared = drill(ROUND, done.attacks, done.methods, [0.1, 0.25], [0, 1], 2**31, jobs=2)
+    assert shared == done
+
+
+def test_all_methods_and_those_that_cannot_judge():
+    found = drill(ROUND, ["nan"], ["all"], [0.1], [0], 2**31)
+    assert set(found.unprovoked) == set(METHODS.names()) - {"none"}
+    # The round has no root update and no history.
+    assert set(found.refused) == {"fltrust", "zeno-plus", "fldetector"}
+    assert not set(found.methods) & set(found.refused)
+    with pytest.raises(UsageError, match="stands alone"):
+        drill(ROUND, ["nan"], ["all", "lomar"], [0.1], [0], 2**31)
+
+
+def by_hand():
+    """Caught at a tenth, missed from a fifth on; two seeds."""
+    found = {(0.1, 0): 1.0, (0.1, 1): 0.8, (0.2, 0): 1.0, (0.2, 1): 0.7, (0.4, 0): 1.0, (0.4, 1): 1}
+    methods = ["one", "two"]
+    rows = [
+        Row("alie", share, seed, method, 0.5, float(value) if method == "one" else 1.0, 0.1)
+        for (share, seed), value in found.items()
+        for method in methods
+    ]
+    return Drill(50, rows, {"one": 5, "two": 0}, {})
+
+
+def test_where_a_method_begins_to_fail():
+    found = by_hand()
+    # Means over seeds: 0.9 holds, 0.85 does not, whatever comes after.
+    assert found.fails_from("alie", "one") == 0.2
+    assert found.fails_from("alie", "two") is None
+    assert (found.held("one"), found.held("two")) == ((0, 1), (1, 1))
+    rows = {name: [value.shown for value in values] for name, values in summary_table(found).rows}
+    assert rows == {
+        "alie": ["from 20%", "holds"],
+        "attacks held": ["0 of 1", "1 of 1"],
+        "removed unprovoked": ["5 (10%)", "0 (0%)"],
+    }
+
+
+def test_the_table_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    methods = [f"a-long-method-{number}" for number in range(6)]
+    rows = [Row("alie", 0.1, 0, method, 0.5, 1.0, 0.1) for method in methods]
+    print_drill(Drill(50, rows, dict.fromkeys(methods, 1), {}))
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line.startswith(("attack", "alie"))]
+    assert all(len(line) <= 60 for line in table)
+    assert all(any(method in line for line in table) for method in methods)
+    assert "…" not in "".join(lines)
 
 
 @pytest.mark.parametrize(("attacks", "methods"), [(["ali"], None), (None, ["lomr"])])

@@ -154,7 +154,7 @@ def test_report_shows_all_of_it(tmp_path):
     run(plan, tmp_path / "results")
     report([tmp_path / "results"], tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert {"index.html", "results.csv", "results.md", "all-roc.png", "all-by-tau.svg"} <= names
+    assert {"index.html", "results.csv", "results.md", "roc.png", "by-tau.svg"} <= names
     page = (tmp_path / "report" / "index.html").read_text()
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "LoMar" in page

@@ -15,7 +15,14 @@ from lomar_cli.experiments.worst import worst_case
 
 
 def figures(results: Results) -> Iterator[Drawn]:
-    """Yield (file name, caption, figure)."""
+    """Yield (file name without ending, caption, figure); no name comes twice."""
+    seen: dict[str, int] = {}
+    for name, caption, figure in _every(results):
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}", caption, figure
+
+
+def _every(results: Results) -> Iterator[Drawn]:
     clean = [group.point.defense for group in results.groups if group.clean]
     looks = styles(results.defenses, clean)
     worst = worst_case(results)

@@ -30,26 +30,35 @@ def heat_maps(
     rows: Sequence[str],
     columns: Sequence[str],
     cell: tuple[float, float] = (1.1, 0.42),
-    line: int | None = None,
+    turned: int | None = None,
+    across: int = 2,
 ) -> Figure:
-    """Panels beside each other that share their rows; light is good in all of them.
+    """Panels, ``across`` of them beside each other, that share rows and columns; light is good.
 
-    ``cell`` is the size of a cell in inches. ``line`` sets the rows from there on apart.
+    ``cell`` is the size of a cell in inches. The rows from ``turned`` on are set apart: there it is
+    the low values that are good.
     """
+    across = min(across, len(panels))
+    down = -(-len(panels) // across)
     widest = max(map(len, rows), default=0)
-    width = 0.085 * widest + 0.6 + len(panels) * (len(columns) * cell[0] + 0.25)
+    width = 0.085 * widest + 0.6 + across * (len(columns) * cell[0] + 0.25)
     steep = max(map(_width, columns), default=0) * 0.085 > cell[0]
     tallest = max(map(_width, columns), default=0) * 0.07 if steep else 0.45
-    figure = blank(max(3.6, width), len(rows) * cell[1] + tallest + 0.6)
-    every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for axes, panel in zip(every, panels, strict=True):
+    figure = blank(max(3.6, width), down * (len(rows) * cell[1] + tallest + 0.6))
+    every = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(every, panels, strict=False):
         table = np.array([[number(value) for value in row] for row in panel.cells], float)
         # cividis is even in lightness and the same for the colour-blind.
         colours = "cividis" if panel.good == 1 else "cividis_r"
         axes.set_facecolor("#eeeeee")
-        axes.imshow(table, cmap=colours, vmin=0, vmax=1, aspect="auto")
+        shades = table.copy()
+        if turned is not None:
+            shades[turned:] = 1 - shades[turned:]
+        axes.imshow(shades, cmap=colours, vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
-            light = np.isnan(value) or (value > 0.5) == (panel.good == 1)
+            light = np.isnan(value) or (shades[row, column] > 0.5) == (panel.good == 1)
             text = "–" if np.isnan(value) else f"{value:.2f}"
             more = panel.words[row][column] if panel.words else ""
             axes.text(
@@ -85,8 +94,8 @@ def heat_maps(
         axes.grid(which="minor", color="white", linewidth=1)
         axes.tick_params(which="minor", length=0)
         axes.spines[:].set_visible(False)
-        if line is not None:
-            axes.axhline(line - 0.5, color="white", linewidth=5)
+        if turned is not None:
+            axes.axhline(turned - 0.5, color="white", linewidth=5)
         axes.set_title(panel.title, fontsize=9)
     return figure
 
@@ -94,7 +103,7 @@ def heat_maps(
 def worst_figure(worst: WorstCase) -> Figure:
     """Lowest accuracy over all attacks, and false alarms without attack beside it."""
     what = "accuracy on source labels" if worst.measure == "source" else "overall accuracy"
-    words = [[_short(value.text) for value in row] for row in worst.lowest]
+    words = [[_short(value.text or value.reason) for value in row] for row in worst.lowest]
     lowest = [[value.mean for value in row] for row in worst.lowest]
     made = [Panel(f"lowest {what}", lowest, words=words)]
     if worst.alarmed:

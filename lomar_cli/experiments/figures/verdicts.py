@@ -30,7 +30,8 @@ ACROSS = 4
 
 def roc_curves(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
     """A panel a place; curves are means over seeds at equal false alarms."""
-    places = [place for place in results.places() if _scored(results, place)]
+    # Where nobody attacks there is nothing to find.
+    places = [p for p in results.places() if p.attacked and _scored(results, p)]
     if not places:
         return
     columns = min(ACROSS, len(places))

@@ -1,0 +1,66 @@
+"""Results folders written by hand, as ``lomar run`` would leave them; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from lomar_cli.experiments.plan import make_plan
+
+DEFENSES = (
+    {"name": "LoMar", "method": "lomar"},
+    {"name": "Krum", "rule": "multi-krum", "assume_malicious": "true"},
+    {"name": "No defense"},
+    {"name": "No attack", "clean": True},
+)
+FLIP = {"name": "label-flip", "flip": ["1:7"], "malicious": "10%", "style": "pure"}
+
+
+def setting(name, attack=None, **data):
+    return {
+        "name": name,
+        "data": {"name": "digits", "clients": 10, **data},
+        "attack": FLIP | (attack or {}),
+    }
+
+
+def plan(settings, defenses=DEFENSES, seeds=(0, 1), **general):
+    found = {"seeds": list(seeds), "setting": settings, "defense": list(defenses), **general}
+    return make_plan(found, "made", False, "made")
+
+
+def folder(path, plan, row, status=lambda cell: ("done", "")):
+    """Write ``plan`` as run: ``row(cell)`` gives its last row, or all of them as a list."""
+    (path / "cells").mkdir(parents=True)
+    head = {
+        "result_version": 1,
+        "name": plan.name,
+        "title": plan.title,
+        "about": plan.about,
+        "layout": plan.layout,
+        "quick": plan.quick,
+        "document": plan.document,
+        "cells": [cell.key for cell in plan.cells],
+    }
+    (path / "experiment.json").write_text(json.dumps(head))
+    for cell in plan.cells:
+        state, reason = status(cell)
+        rows = row(cell) if state == "done" else []
+        rows = rows if isinstance(rows, list) else [{"round": cell.rounds, **rows}]
+        result = {
+            "result_version": 1,
+            "version": "0.1.0",
+            "cell": asdict(cell),
+            "status": state,
+            "reason": reason,
+            "rows": rows,
+        }
+        (path / "cells" / f"{cell.key}.json").write_text(json.dumps(result))
+        (path / "cells" / f"{cell.key}.time").write_text('{"seconds": 1.5}')
+    return path
+
+
+def accuracies(cell):
+    """Numbers that tell every cell from every other, all in [0, 1]."""
+    base = 0.5 + 0.1 * cell.seed + 0.3 * (cell.defense["name"] == "LoMar")
+    return {"overall": base, "source": base / 2, "target": base / 4, "other": base / 5}
