@@ -1,41 +1,32 @@
-"""A bound on lengths, absolute or relative to the round: ``2.5``, or ``1x`` the median length."""
+"""What rules that hold updates to a length share."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from lomar_cli.aggregation.base import Vector
-from lomar_cli.errors import UsageError
+from lomar_cli.aggregation.base import Vector, lengths
+from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.quantity import Bound
 
 
 @dataclass(frozen=True)
-class Bound:
-    """``value``, or with ``relative`` that many times the median."""
+class Bounded:
+    """``bound`` is a length, or a multiple of the clients' median length (1x)."""
 
-    value: float
-    relative: bool
+    OPTION: ClassVar[str] = "bound"
 
-    @classmethod
-    def parse(cls, text: str, option: str) -> Bound:
-        """Read ``"2.5"`` or ``"1x"``."""
-        relative = text.endswith("x")
-        try:
-            value = float(text.removesuffix("x"))
-        except ValueError:
-            value = math.nan
-        if not (value > 0 and math.isfinite(value)):
-            raise UsageError(
-                f"--set {option}={text}: must be a length above 0 (2.5) or a multiple of the "
-                "median length (1x)"
-            )
-        return cls(value, relative)
+    bound: str = "1x"
 
-    def among(self, lengths: Vector) -> float:
-        """The bound for these lengths."""
-        return self.value * float(np.median(lengths)) if self.relative else self.value
+    def __post_init__(self) -> None:
+        Bound.parse(self.bound, self.OPTION)
+
+    def measure(self, updates: Updates) -> tuple[Vector, float]:
+        """The updates' lengths (n,) and the bound among them."""
+        own = lengths(updates)
+        return own, Bound.parse(self.bound, self.OPTION).among(own)
 
 
 def shrink(lengths: Vector, bound: float) -> Vector:

@@ -1,4 +1,4 @@
-"""The covariance-bound agnostic filter, CAF (Allouah et al., ICML 2025, Algorithm 2).
+"""The covariance-bound agnostic filter, CAF (Allouah et al., ICML 2025).
 
 All clients begin with weight 1. While the weights sum to more than n - 2 f, the direction in which
 the weighted updates vary most is found, and every weight shrinks by ``1 - tau_i / max tau``, where

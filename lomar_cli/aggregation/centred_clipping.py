@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine
-from lomar_cli.aggregation.bound import Bound, shrink
+from lomar_cli.aggregation.bound import shrink
 from lomar_cli.aggregation.span import Span
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import RoundView
+from lomar_cli.scoring.quantity import Bound
 
 
 @dataclass(frozen=True)

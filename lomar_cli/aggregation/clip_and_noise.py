@@ -1,4 +1,4 @@
-"""Clip every update and add a little noise: weak differential privacy (Sun et al. 2019, sec. 4.2).
+"""Clip every update and add a little noise: weak differential privacy (Sun et al., 2019).
 
 ``mean_i(u_i min(1, S / |u_i|)) + N(0, sigma^2)``. With S the median norm and sigma a thousandth
 of it, this is also the clipping and the noise of FLAME (Nguyen et al. 2022, Algorithm 1).
@@ -14,6 +14,7 @@ import numpy as np
 from lomar_cli.aggregation.base import Aggregate, Vector, combine
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import RoundView
+from lomar_cli.scoring.quantity import relative
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,7 @@ class ClipAndNoise:
 
 
 def _times(name: str, text: str, unit: float) -> float:
-    relative = text.endswith("x")
-    try:
-        value = float(text[:-1] if relative else text)
-    except ValueError:
-        value = -1.0
+    value, times = relative(text, "x")
     if not (value >= 0 and math.isfinite(value)):
         raise UsageError(f"--set {name}={text}: must be a number (0.5) or a multiple (0.5x)")
-    return value * unit if relative else value
+    return value * unit if times else value

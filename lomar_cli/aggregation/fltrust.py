@@ -1,4 +1,4 @@
-"""FLTrust (Cao et al., NDSS 2021, eqs. 2-4): clients weigh as much as the server trusts them.
+"""FLTrust (Cao et al., NDSS 2021): clients weigh as much as the server trusts them.
 
 ``g = sum_i TS_i (|u_0| / |u_i|) u_i / sum_i TS_i`` with ``TS_i = ReLU(cos(u_i, u_0))`` and the
 update u_0 that the server trained on its own root data. Without any trusted client the update is

@@ -1,7 +1,7 @@
 """The geometric median by the smoothed Weiszfeld algorithm, RFA (Pillutla et al., IEEE TSP 2022).
 
 It minimises ``sum_i alpha_i |u_i - v|`` with FedAvg's weights alpha: every step is a
-weighted mean with ``beta_i = alpha_i / max(nu, |u_i - v|)`` (Algorithm 2).
+weighted mean with ``beta_i = alpha_i / max(nu, |u_i - v|)`` (their smoothed Weiszfeld algorithm).
 
 The first v is such a mean too, by each client's median distance to the others: from the plain mean
 one huge update takes the algorithm hundreds of steps to get away from.

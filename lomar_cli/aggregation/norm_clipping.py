@@ -7,24 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine, lengths
-from lomar_cli.aggregation.bound import Bound, shrink
+from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine
+from lomar_cli.aggregation.bound import Bounded, shrink
 from lomar_cli.scoring.base import RoundView
 
 
 @dataclass(frozen=True)
-class NormClipping:
-    """``bound`` is a length, or a multiple of the clients' median length (1x)."""
-
-    bound: str = "1x"
-
-    def __post_init__(self) -> None:
-        Bound.parse(self.bound, "bound")
+class NormClipping(Bounded):
+    """Every client takes part, shortened where it is longer than ``bound``."""
 
     def __call__(self, view: RoundView, weights: Vector) -> Aggregate:
         view = checked(view)
-        own = lengths(view.updates)
-        bound = Bound.parse(self.bound, "bound").among(own)
+        own, bound = self.measure(view.updates)
         coefficients = weights / weights.sum() * shrink(own, bound)
         note = f"{int((own > bound).sum())} of {len(own)} updates clipped to length {bound:.4g}"
         return Aggregate(combine(view.updates, coefficients), weights > 0, (note,))

@@ -7,25 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine, lengths
-from lomar_cli.aggregation.bound import Bound
+from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine
+from lomar_cli.aggregation.bound import Bounded
 from lomar_cli.errors import LomarError
 from lomar_cli.scoring.base import RoundView
 
 
 @dataclass(frozen=True)
-class NormThreshold:
-    """``bound`` is a length, or a multiple of the clients' median length (2x)."""
+class NormThreshold(Bounded):
+    """Only clients no longer than ``bound`` take part."""
 
     bound: str = "2x"
 
-    def __post_init__(self) -> None:
-        Bound.parse(self.bound, "bound")
-
     def __call__(self, view: RoundView, weights: Vector) -> Aggregate:
         view = checked(view)
-        own = lengths(view.updates)
-        bound = Bound.parse(self.bound, "bound").among(own)
+        own, bound = self.measure(view.updates)
         short = weights * (own <= bound)
         if not short.sum() > 0:
             raise LomarError(

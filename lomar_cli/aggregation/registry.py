@@ -6,12 +6,26 @@ Other packages add theirs by an entry point in the group ``lomar.rules``.
 from __future__ import annotations
 
 from lomar_cli.scoring.options import Registry
+from lomar_cli.scoring.registry import METHODS
 
 DEFAULT_RULE = "fedavg"
+
+
+def _method(name: str) -> str:
+    """Most methods are their authors' aggregations: a filter before an average."""
+    if name not in METHODS.names():
+        return ""
+    return (
+        f"; it is a method: lomar score --method {name} -o SCORES, then aggregate with "
+        "--scores SCORES"
+    )
+
+
 RULES = Registry(
     flag="--rule",
     package="lomar_cli.aggregation",
     group="lomar.rules",
+    hint=_method,
     table={
         "fedavg": ("fedavg", "FedAvg", "average weighted by num_examples (eqs. 2 and 3)"),
         "krum": ("krum", "Krum", "the one update nearest to most others"),

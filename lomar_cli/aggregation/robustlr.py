@@ -1,4 +1,4 @@
-"""Robust learning rate (Ozdayi, Kantarcioglu and Gel, AAAI 2021, eq. 5).
+"""Robust learning rate (Ozdayi, Kantarcioglu and Gel, AAAI 2021).
 
 Where fewer clients agree on a parameter's sign than the threshold theta, ``|sum_i sign(u_i)| <
 theta``, the averaged update is applied with the opposite sign.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lomar_cli.aggregation.base import Aggregate, Vector, by_column, check_finite
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import RoundView
+from lomar_cli.scoring.quantity import relative
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,7 @@ class RobustLr:
         return Aggregate(update, weights > 0, (note,))
 
     def _theta(self, clients: int) -> float:
-        share = self.theta.endswith("n")
-        try:
-            value = float(self.theta[:-1] if share else self.theta)
-        except ValueError:
-            value = -1.0
+        value, share = relative(self.theta, "n")
         if not (0 <= value <= 1 if share else 0 <= value < 2**53):
             raise UsageError(
                 f"--set theta={self.theta}: must be a number of clients (4) or a share (0.4n)"

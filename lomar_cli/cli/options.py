@@ -185,7 +185,8 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Any other option of the method or rule ('lomar list' names them). Repeatable.",
+        help="Any other option of the method or rule ('lomar list methods' or 'lomar list rules' "
+        "names them). Repeatable.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.", show_default=False)]

@@ -1,4 +1,4 @@
-"""Auror (Shen, Tople and Saxena, ACSAC 2016, sec. 4): two-means on every feature by itself.
+"""Auror (Shen, Tople and Saxena, ACSAC 2016): two-means on every feature by itself.
 
 A feature whose two centres lie far apart is indicative; the smaller group on it is suspicious,
 and a client that is suspicious on more than half of the indicative features is malicious.

@@ -1,4 +1,4 @@
-"""Divide and conquer, DnC (Shejwalkar and Houmansadr, NDSS 2021, Algorithm 2).
+"""Divide and conquer, DnC (Shejwalkar and Houmansadr, NDSS 2021).
 
 Each iteration takes a random subset of the coordinates, centres it, projects on its top right
 singular vector v and drops the ``filter * M`` clients with the largest ``((u_i - mean) . v)^2``.

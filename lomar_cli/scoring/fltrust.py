@@ -1,4 +1,4 @@
-"""FLTrust's trust scores (Cao et al., NDSS 2021, eq. 2): ``TS_i = ReLU(cos(u_i, u_0))``.
+"""FLTrust's trust scores (Cao et al., NDSS 2021): ``TS_i = ReLU(cos(u_i, u_0))``.
 
 ``u_0`` is the update that the server trained on its own root data. A client without trust has no
 say in the aggregate, so it is flagged; the aggregate itself is the rule ``fltrust``.

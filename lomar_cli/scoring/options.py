@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,6 +26,8 @@ class Registry:
     package: str
     table: Table
     group: str = ""
+    # What else may be said of a name that is not there.
+    hint: Callable[[str], str] = lambda name: ""
 
     def names(self) -> list[str]:
         return [*self.table, *sorted(self._added())]
@@ -46,9 +48,18 @@ class Registry:
             return added[name].load()
         known = self.names()
         raise UsageError(
-            f"{self.flag}: there is no '{printable(name)}'{nearest(name, known)} "
-            f"(known: {', '.join(known)})"
+            f"{self.flag}: there is no '{printable(name)}'"
+            f"{self.hint(name) or nearest(name, known)} (known: {', '.join(known)})"
         )
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The options that ``name`` takes, with their defaults; none of what cannot be loaded."""
+        try:
+            fields = dataclasses.fields(self.factory(name))
+        except (ImportError, AttributeError, TypeError):
+            return {}
+        missing = dataclasses.MISSING
+        return {f.name: None if f.default is missing else f.default for f in fields}
 
     def make(self, name: str, options: Mapping[str, Any], strict: bool = True) -> Any:
         """Make ``name`` with those of ``options`` that are not None.
@@ -67,8 +78,8 @@ class Registry:
             elif strict:
                 takes = ", ".join(fields) or "none"
                 raise UsageError(
-                    f"--{key.replace('_', '-')}: {self.flag} {name} has no such option "
-                    f"(it takes: {takes})"
+                    f"--{key.replace('_', '-')}: {self.flag} {name} has no such option"
+                    f"{nearest(key, list(fields))} (it takes: {takes})"
                 )
         return factory(**given)
 

@@ -1,9 +1,9 @@
-"""PCA separation, the label-flip detector of Tolpegin et al. (ESORICS 2020, sec. 5).
+"""PCA separation, the label-flip detector of Tolpegin et al. (ESORICS 2020).
 
-The paper takes the output layer's row of the source label, standardises every parameter, and
-plots the first two principal components, on which the malicious clients lie apart. The source
-label is unknown here, and nobody looks at a plot: every label is tried, its plane is parted by
-two-means, and the label whose two groups are furthest apart judges.
+Their defense against label flipping takes the output layer's row of the source label,
+standardises every parameter, and plots the first two principal components, on which the malicious
+clients lie apart. The source label is unknown here, and nobody looks at a plot: every label is
+tried, its plane is parted by two-means, and the label whose two groups are furthest apart judges.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
-"""Options that may be given relative to the round: ``0.5n`` neighbours, a bandwidth of ``0.1x``."""
+"""Options that may be given relative to the round: ``0.5n`` neighbours, a length of ``2x``."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
 
@@ -18,8 +21,7 @@ class Neighbors:
     @classmethod
     def parse(cls, text: str) -> Neighbors:
         """Read ``"50"`` or ``"0.5n"``."""
-        share = text.endswith("n")
-        value = _number(text[:-1] if share else text)
+        value, share = relative(text, "n")
         good = 0 < value <= 1 if share else value >= 1 and value == int(value)
         if not good:
             raise UsageError(
@@ -44,18 +46,42 @@ class Bandwidth:
     @classmethod
     def parse(cls, text: str) -> Bandwidth:
         """Read ``"0.02"`` or ``"0.1x"``."""
-        relative = text.endswith("x")
-        value = _number(text[:-1] if relative else text)
+        value, times = relative(text, "x")
         if not (value >= 1e-300 and math.isfinite(value)):
             raise UsageError(
                 f"--bandwidth {text}: must be a number above 0 (0.02) or a multiple of the median "
                 "neighbour distance of each label (0.1x)"
             )
-        return cls(value, relative)
+        return cls(value, times)
 
 
-def _number(text: str) -> float:
+@dataclass(frozen=True)
+class Bound:
+    """A length: ``value``, or with ``relative`` that many times the median length of a round."""
+
+    value: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> Bound:
+        """Read ``"2.5"`` or ``"1x"``; ``option`` is its name, as ``--set`` takes it."""
+        value, times = relative(text, "x")
+        if not (value > 0 and math.isfinite(value)):
+            raise UsageError(
+                f"--set {option}={text}: must be a length above 0 (2.5) or a multiple of the "
+                "median length (1x)"
+            )
+        return cls(value, times)
+
+    def among(self, lengths: NDArray[np.float64]) -> float:
+        """The bound for these lengths."""
+        return self.value * float(np.median(lengths)) if self.relative else self.value
+
+
+def relative(text: str, unit: str) -> tuple[float, bool]:
+    """The number in ``text``, NaN when it is none, and whether ``unit`` follows it."""
+    has = text.endswith(unit)
     try:
-        return float(text)
+        return float(text.removesuffix(unit)), has
     except ValueError:
-        return math.nan
+        return math.nan, has

@@ -25,6 +25,7 @@ METHODS = Registry(
         "flame": ("flame", "Flame", "outside HDBSCAN's majority cluster of cosine distances"),
         "signguard": ("signguard", "SignGuard", "norms and shares of signs unlike the majority's"),
         "deepsight": ("deepsight", "DeepSight", "clusters trained on few labels, without DDifs"),
+        "norm-threshold": ("norm_threshold", "NormThreshold", "longer than twice the median"),
         "fltrust": ("fltrust", "FlTrust", "points away from a trusted update (needs --root)"),
         "zeno": ("zeno", "Zeno", "its step lowers no loss on held-out data (needs --holdout)"),
         "zeno-plus": ("zeno_plus", "ZenoPlus", "Zeno++: no descent on trusted data (needs --root)"),

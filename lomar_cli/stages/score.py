@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lomar_cli.aggregation.registry import RULES
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.model import parameters_sha256
@@ -15,7 +16,8 @@ from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
 from lomar_cli.files.scores import Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Judgement, Loss, Method
-from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.judge import ASIDE, judge
+from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
 from lomar_cli.stages.start import start_model
@@ -52,6 +54,10 @@ def score(
     if output is not None:
         kind = kind or format_of(output)
         check_output(output, force)
+    if name in RULES.table and name not in METHODS.names():
+        raise UsageError(
+            f"--method {name}: is a rule, which suspects nobody: lomar aggregate --rule {name}"
+        )
     made: Method = METHODS.make(name, options or {})
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         names = chosen_layers(found, layers)
@@ -103,6 +109,11 @@ def table(
 ) -> Scores:
     """The score table of a judgement; ``inputs`` are digests of what was read beside the round."""
     options = dict(vars(made))
+    if "assume_malicious" in options:
+        # A run that was told a number differs from a blind one, also where both come to the same.
+        told = options["assume_malicious"]
+        options["assume_malicious"] = assumed(told, int((judged.suspicion < ASIDE).sum()))
+        options["assume_malicious_given"] = told is not None
     if layers is not None:
         options["layers"] = list(layers)
     columns: dict[str, Sequence[Any]] = {

@@ -168,6 +168,8 @@ def test_only_an_average_counts_for_a_share(name, tmp_path):
         (("--rule", "krum", "--assume-malicious", "46"), ["f + 3", "48"]),
         (("--rule", "median", "--pre", "nmm"), ["--pre", "'nnm'"]),
         (("--rule", "trimmedmean"), ["--rule", "'trimmed-mean'"]),
+        (("--rule", "flame"), ["it is a method", "lomar score --method flame", "--scores"]),
+        (("--rule", "multi-krum", "--set", "selct=3"), ["no such option", "'select'"]),
         (("--rule", "krum", "--assume-malicious", "some"), ["--assume-malicious some"]),
         (("--rule", "krum", "--assume-malicious", "49"), ["--assume-malicious 49", "48"]),
         (("--max-weight-share", "0.01"), ["--max-weight-share", "1/48"]),

@@ -83,12 +83,18 @@ def test_list_names_everything_or_one_kind():
     found = json.loads(works("list", "--json").stdout)
     assert found.pop("schema_version") == 1
     assert set(found) >= {"methods", "rules", "attacks", "datasets", "schemes", "models"}
+    options = found.pop("options")
+    assert set(options) == {"methods", "rules", "pre"}
+    assert options["rules"]["multi-krum"] == {"assume_malicious": None, "select": None}
+    assert options["pre"]["clipping"] == {"bound": "1x"}
+    assert all(set(taken) == set(found[kind]) for kind, taken in options.items())
     assert set(found["datasets"]) == set(DATASETS)
     assert set(found["attacks"]) == set(ATTACKS)
     for kind, entries in found.items():
         assert json.loads(works("list", kind, "--json").stdout)[kind] == entries
         table = works("list", kind).stdout
         assert all(name in table for name in entries), kind
+    assert "ceiling=left" in works("list", "rules").stdout
 
 
 @pytest.mark.parametrize(

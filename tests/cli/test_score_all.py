@@ -132,3 +132,23 @@ def test_provenance_names_what_was_read(rounds):
 def test_flagged_by_any_method(rounds):
     ran = lomar("score", rounds / "now.h5", "--method", "all", "--fail-on-flagged")
     assert ran.exit_code == 10
+
+
+@pytest.mark.parametrize("method", ["krum", "spectral", "krum-foolsgold"])
+def test_an_oracle_run_differs_from_a_blind_one(method, rounds, tmp_path):
+    """Both reckon with 2 of 12 here: who was told so is on record."""
+    said = []
+    for told in ((), ("--assume-malicious", "2")):
+        out = tmp_path / "scores.h5"
+        works("score", rounds / "now.h5", "--method", method, *told, "-f", "-o", out)
+        options = read_scores(out).options
+        step = json.loads(works("info", out, "--json").stdout)["provenance"][-1]
+        assert step["options"] == {"method": method, **options}
+        said.append((options["assume_malicious"], options["assume_malicious_given"]))
+    assert said == [(2, False), (2, True)]
+
+
+def test_a_rule_is_no_method(rounds):
+    refused(
+        rounds, 2, ["lomar aggregate --rule median"], "score", rounds / "now.h5", "-m", "median"
+    )

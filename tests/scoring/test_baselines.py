@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest as Forest
 from sklearn.neighbors import KernelDensity, LocalOutlierFactor
 
+from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.common import mad_limit
 from lomar_cli.scoring.ecod import Ecod
@@ -19,6 +20,7 @@ from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.isolation_forest import IsolationForest
 from lomar_cli.scoring.kde import Kde
 from lomar_cli.scoring.lof import Lof
+from lomar_cli.scoring.norm_threshold import NormThreshold
 from lomar_cli.scoring.robust_covariance import RobustCovariance
 from tests.scoring.plain import attacked, from_matrix, matrix, view_of
 
@@ -115,3 +117,15 @@ def test_mad_limit_by_hand():
     limit, note = mad_limit(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
     assert limit == pytest.approx(3 + 3.5 * 1.4826)
     assert "states no threshold" in note
+
+
+def test_norm_threshold_is_the_length_against_the_median():
+    rows = [[3.0, 4.0], [0.6, 0.8], [0.0, 2.0], [1.2, -1.6]]
+    judged = NormThreshold()(view_of(from_matrix(rows)))
+    assert judged.suspicion == pytest.approx([5, 1, 2, 2])
+    assert judged.threshold == pytest.approx(4)
+    assert judged.keep.tolist() == [False, True, True, True]
+    judged = NormThreshold("1.5")(view_of(from_matrix(rows)))
+    assert judged.keep.tolist() == [False, True, False, False]
+    with pytest.raises(UsageError, match="--set bound=0x"):
+        NormThreshold("0x")

@@ -1,4 +1,4 @@
-"""Adaptive robust clipping, ARC (Allouah et al., ICLR 2025, arXiv:2405.14432, Algorithm 2).
+"""Adaptive robust clipping, ARC (Allouah et al., ICLR 2025, arXiv:2405.14432).
 
 The ``floor(2 f / n (n - f))`` longest updates are clipped to the length of the longest other one.
 """

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from lomar_cli.aggregation.base import Vector, checked, lengths
-from lomar_cli.aggregation.bound import Bound, shrink
+from lomar_cli.aggregation.base import Vector, checked
+from lomar_cli.aggregation.bound import Bounded, shrink
 from lomar_cli.aggregation.pre import Mix
 from lomar_cli.scoring.base import RoundView
 
 
 @dataclass(frozen=True)
-class Clipping:
-    """``bound`` is a length, or a multiple of the clients' median length (1x)."""
+class Clipping(Bounded):
+    """No update is longer than ``bound`` afterwards."""
 
-    bound: str = "1x"
-
-    def __post_init__(self) -> None:
-        Bound.parse(self.bound, "clipping.bound")
+    OPTION: ClassVar[str] = "clipping.bound"
 
     def __call__(self, view: RoundView, weights: Vector) -> Mix:
-        own = lengths(checked(view).updates)
-        bound = Bound.parse(self.bound, "clipping.bound").among(own)
+        own, bound = self.measure(checked(view).updates)
         return Mix(np.diag(shrink(own, bound)), weights)

@@ -1,4 +1,4 @@
-"""Nearest-neighbour mixing, NNM (Allouah et al., AISTATS 2023, Algorithm 2).
+"""Nearest-neighbour mixing, NNM (Allouah et al., AISTATS 2023).
 
 Every update is replaced by the mean of the n - f updates nearest to it, itself included.
 """
