@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine, counts_once, need
 from lomar_cli.aggregation.span import Span
 from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.options import assumed
+from lomar_cli.threads import one_blas_thread
 
 # Below this size all eigenvectors cost less than an iterative search for the first.
 _DENSE = 128
@@ -49,7 +49,7 @@ class CAF:
         view = checked(view)
         gram = Span(view.updates).gram[:-1, :-1]
         # Many short products: handing them out to threads costs more than they do.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             shares = filtered(gram, malicious, self.ceiling == "all")
         notes = counts_once("caf", weights)
         return Aggregate(combine(view.updates, shares), shares > _TRACE * shares.max(), notes)

@@ -7,10 +7,10 @@ its distances to all clients. One matrix of inner products answers every questio
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.aggregation.base import Vector, blocks
 from lomar_cli.files.updates import Updates
+from lomar_cli.threads import one_blas_thread
 
 
 class Span:
@@ -24,7 +24,7 @@ class Span:
         self.clients = len(updates.clients)
         points = self.clients + 1
         self.gram = np.zeros((points, points))
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             for tensor in updates.tensors.values():
                 for block in blocks(tensor):
                     rows = np.zeros((points, block.shape[1]))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.attacks.registry import ATTACKS, make_round_attack
 from lomar_cli.errors import LomarError, UsageError, nearest
@@ -24,6 +23,7 @@ from lomar_cli.scoring.base import Method
 from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.poison import Knowledge, turn
+from lomar_cli.threads import one_blas_thread
 
 # Methods that are quick at a thousand clients; --methods takes any others.
 DEFAULT_METHODS = ("lomar", "krum", "foolsgold", "spectral", "signguard", "lof", "kde", "ecod")
@@ -149,7 +149,7 @@ def drill(
     if ALL in methods:
         raise UsageError("--methods: 'all' stands alone")
     made: dict[str, Method] = {name: METHODS.make(name, {}) for name in methods}
-    with open_round(path, memory) as found, threadpool_limits(1, user_api="blas"):
+    with open_round(path, memory) as found, one_blas_thread():
         count = len(found.head.clients)
         calm = _judge(found.updates, made, memory)
     refused = {name: verdict for name, verdict in calm.items() if isinstance(verdict, str)}
@@ -202,7 +202,7 @@ def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int) -> list[R
     """Attack one copy and let every method judge it."""
     attack, share, seed = copy
     # On one thread, so that the numbers are the same however many share the work.
-    with open_round(path, memory) as found, threadpool_limits(1, user_api="blas"):
+    with open_round(path, memory) as found, one_blas_thread():
         number = max(1, round(share * len(found.head.clients)))
         try:
             done = turn(

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.data.dataset import Dataset
 from lomar_cli.files.updates import OutputLayer
 from lomar_cli.learning.registry import ClientData, Training
 from lomar_cli.learning.schedule import Arrays, batches, client_rng, in_groups, schedule
+from lomar_cli.threads import one_blas_thread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -68,7 +68,7 @@ def train(
         advance(len(group))
         return done
 
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         yield from in_groups(work, clients, GROUP, training.jobs)
 
 

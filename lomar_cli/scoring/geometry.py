@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
 from lomar_cli.scoring.distances import squared_distances
+from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Geometry:
 
     def map(self, function: Callable[[int], T], items: Iterable[int]) -> list[T]:
         """Apply ``function`` to every item, in order, on ``jobs`` threads with BLAS on one each."""
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             if self.jobs == 1:
                 return [function(item) for item in items]
             with ThreadPoolExecutor(self.jobs) as pool:
@@ -91,7 +91,7 @@ class Geometry:
                 total += squares
         if self.updates.output is not None:
             width = max(2**20, self.memory // 8)
-            with threadpool_limits(1, user_api="blas"):
+            with one_blas_thread():
                 for block in self.updates.shared_blocks(width):
                     total += squared_distances(block.astype(self.dtype, copy=False))
         return total
@@ -111,7 +111,7 @@ class Geometry:
         """Inner products (n, n) of the updates themselves (not centred)."""
         total = np.zeros((self.count, self.count))
         everything = dataclasses.replace(self.updates, output=None)
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             for block in everything.shared_blocks(max(2**20, self.memory // 8)):
                 wide = block.astype(self.dtype, copy=False)
                 total += wide @ wide.T

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from lomar_cli.attacks.base import RoundAttack, one_of
 from lomar_cli.attacks.budget import fresh_ids
@@ -22,6 +21,7 @@ from lomar_cli.attacks.context import Context, Earlier
 from lomar_cli.errors import UsageError
 from lomar_cli.files.updates import Updates
 from lomar_cli.stages.defender import KnownDefender, flatten, unflatten
+from lomar_cli.threads import one_blas_thread
 
 Block = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -169,7 +169,7 @@ def _craft(
         defender=KnownDefender(updates, memory),
     )
     # On one thread: the same bytes on every machine's number of cores.
-    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(1, user_api="blas"):
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         return attack(context)
 
 

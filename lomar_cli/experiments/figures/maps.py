@@ -32,10 +32,8 @@ def maps(results: Results) -> Iterator[Drawn]:
                 (~bad, "honest", COLOURS[0], "o"),
                 (bad, "malicious", COLOURS[1], "^"),
             ):
-                axes.scatter(
-                    points[mask, 0], points[mask, 1], 16, colour, marker, alpha=0.6, label=who,
-                    linewidths=0,
-                )  # fmt: skip
+                x, y = points[mask].T
+                axes.scatter(x, y, s=16, c=colour, marker=marker, alpha=0.6, lw=0, label=who)
             axes.set_title(f"{name} ({part['share']:.0%} of the variance)", fontsize=9)
             axes.tick_params(labelsize=7)
         for axes in row[len(one["parts"]) :]:
