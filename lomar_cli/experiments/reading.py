@@ -125,7 +125,9 @@ def _point(cell: dict[str, Any], varying: dict[str, set[str]]) -> Point:
     else:
         style = f" {attack['style']}" if "style" in attack else ""
         flips = f" {' '.join(attack['flip'])}" if attack.get("flip") else ""
-        described = f"{name}{style}{flips}{told('attack')}"
+        # A second attack, on the rounds that come of the first.
+        then = f" then {attack['then'].get('name')}" if attack.get("then") else ""
+        described = f"{name}{style}{flips}{then}{told('attack')}"
     place = Place(
         setting=cell["setting"] + told("data") + told("training"),
         imbalance=float(cell["data"].get("imbalance", 0.0)),

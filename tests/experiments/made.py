@@ -13,14 +13,16 @@ DEFENSES = (
     {"name": "No defense"},
     {"name": "No attack", "clean": True},
 )
-FLIP = {"name": "label-flip", "flip": ["1:7"], "malicious": "10%", "style": "pure"}
+PURE = {"name": "label-flip", "style": "pure"}
+FLIP = {"flip": ["1:7"], "malicious": "10%"}
 
 
 def setting(name, attack=None, **data):
     return {
         "name": name,
         "data": {"name": "digits", "clients": 10, **data},
-        "attack": FLIP | (attack or {}),
+        # Only a flip has a style: whoever names other attacks names none.
+        "attack": FLIP | ({} if "name" in (attack or {}) else PURE) | (attack or {}),
     }
 
 

@@ -68,7 +68,7 @@ def test_the_worst_case_is_the_lowest_mean_and_names_its_attack(tmp_path):
     assert worst.defenses == ["LoMar", "Krum", "No defense"]
     value = worst.lowest[0][0]
     assert value.mean == pytest.approx(0.35)
-    assert value.text == "label-flip pure 1:7, 10%"
+    assert value.text == "label-flip 1:7, 10%"
     assert worst.alarms[0][0].mean == 0.25
     assert worst_table(worst).heads[-1][0] == "false alarms, no attack"
 
