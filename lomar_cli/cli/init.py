@@ -22,6 +22,7 @@ def command(
     data_file: options.DataFile = None,
     image_size: options.ImageSize = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     force: options.Force = False,
 ) -> None:
     """Make the model that a federation starts from: writes a model file.
@@ -36,7 +37,7 @@ def command(
     """
     from lomar_cli.stages.init_model import init_model
 
-    given = {"size": image_size, "label_column": label_column}
+    given = {"size": image_size, "label_column": label_column, "group_column": group_column}
     made = init_model(source, output, model or "logistic", seed, data_dir, data_file, given, force)
     count = sum(int(value.size) for value in made.parameters.values())
     say(f"{output}: {made.architecture} with {count:,} parameters, {len(made.labels)} labels")

@@ -124,6 +124,14 @@ LabelColumn = Annotated[
         "--label-column", metavar="NAME", help="Data set csv: the label's column (the last)."
     ),
 ]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column",
+        metavar="NAME",
+        help="Data set csv: the column that says who a row comes from (none); no feature.",
+    ),
+]
 Architecture = Annotated[
     str | None,
     typer.Option("--model", help="An architecture: see 'lomar list models' (default: logistic)."),

@@ -22,7 +22,7 @@ def command(
         typer.Option("--samples-per-client", help="Samples of each (default: the paper's)."),
     ] = None,
     scheme: Annotated[
-        str, typer.Option("--scheme", help="paper, iid, dirichlet or shards.")
+        str, typer.Option("--scheme", help="paper, iid, dirichlet, shards or natural.")
     ] = "paper",
     imbalance: Annotated[
         float | None,
@@ -53,6 +53,7 @@ def command(
     data_file: options.DataFile = None,
     image_size: options.ImageSize = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     force: options.Force = False,
 ) -> None:
     """Divide a data set among clients: writes a split.
@@ -63,16 +64,16 @@ def command(
     Examples:
       lomar partition digits --clients 60 --imbalance 0.5 -o split.h5
       lomar partition csv --data-file table.csv --label-column kind -o split.h5
+      lomar partition csv --data-file t.csv --scheme natural --group-column site -o split.h5
     """
     from lomar_cli.stages.partition import partition
 
     given = {"imbalance": imbalance, "rare": rare, "alpha": alpha, "shards": shards}
-    own = {"size": image_size, "label_column": label_column}
+    own = {"size": image_size, "label_column": label_column, "group_column": group_column}
     split = partition(
         dataset, output, clients, samples, scheme, given, seed, data_dir, force, data_file, own
     )
-    say(
-        f"{output}: {len(split.clients)} clients x {len(split.samples[0])} samples of {dataset}, "
-        f"scheme {scheme}"
-    )
+    sizes = sorted({len(own) for own in split.samples})
+    each = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    say(f"{output}: {len(split.clients)} clients x {each} samples of {dataset}, scheme {scheme}")
     detail(f"data set checksum {split.dataset_sha256}")

@@ -21,7 +21,8 @@ class Dataset:
 
     ``x_*`` are (samples, features), uint8 or float32; the feature values meant are
     ``x * scale``. ``y_*`` are label numbers into ``labels``. ``shape`` is that of one sample as a
-    picture (channels, height, width), or () when it is none.
+    picture (channels, height, width), or () when it is none. ``groups`` (training samples,) says
+    who each comes from, by number, where a data set knows.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Dataset:
     labels: Sequence[str]
     scale: float = 1.0
     shape: tuple[int, ...] = ()
+    groups: Ints | None = None
 
     @cached_property
     def sha256(self) -> str:

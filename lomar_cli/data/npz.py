@@ -5,7 +5,9 @@ latter every fifth sample of each label is a test sample. ``x`` has a row a samp
 (n, height, width), (n, channels, height, width) or (n, height, width, channels) with 1 or 3
 channels; the models for pictures and the backdoor know them then. Bytes (uint8) are scaled by
 1 / 255, everything else is taken as it is: scale it yourself, features around 0 to 1 train best.
-``y`` holds whole numbers or text; the labels are the different values, in order.
+``y`` holds whole numbers or text; the labels are the different values, in order. ``group_train``
+(or ``group`` beside ``x`` and ``y``), numbers or text too, says who each sample comes from, for
+``--scheme natural``.
 
 Arrays of Python objects are never loaded, and no array is made before its size is checked.
 """
@@ -37,8 +39,9 @@ def load(path: Path) -> Dataset:
     arrays = read_arrays(path, _MAX_BYTES, kinds="biufSU")
     if all(name in arrays for name in _PARTS):
         x_train, y_train, x_test, y_test = (arrays[name] for name in _PARTS)
+        whose = arrays.get("group_train")
     elif "x" in arrays and "y" in arrays:
-        x_train, y_train = arrays["x"], arrays["y"]
+        x_train, y_train, whose = arrays["x"], arrays["y"], arrays.get("group")
         x_test, y_test = x_train[:0], y_train[:0]
     else:
         held = ", ".join(printable(name, 20) for name in sorted(arrays)[:6]) or "nothing"
@@ -56,15 +59,28 @@ def load(path: Path) -> Dataset:
     y_train, y_test = codes[: len(y_train)], codes[len(y_train) :]
     x_train, shape = flat(x_train, where)
     x_test, _ = flat(x_test, where)
+    groups = _groups(whose, len(y_train), where)
     if "x_test" not in arrays:
         chosen = test_part(y_train)
         x_test, y_test = x_train[chosen], y_train[chosen]
         x_train, y_train = x_train[~chosen], y_train[~chosen]
+        groups = groups if groups is None else groups[~chosen]
     missing = np.setdiff1d(np.arange(len(labels)), y_train)
     if len(missing):
         raise InputError(f"{where}: no training sample has the label '{labels[missing[0]]}'")
     scale = 1 / 255 if x_train.dtype == np.uint8 else 1.0
-    return Dataset("npz", x_train, y_train, x_test, y_test, labels, scale=scale, shape=shape)
+    return Dataset("npz", x_train, y_train, x_test, y_test, labels, scale, shape, groups)
+
+
+def _groups(whose: NDArray[Any] | None, samples: int, where: str) -> NDArray[np.int64] | None:
+    if whose is None:
+        return None
+    if whose.shape != (samples,) or whose.dtype.kind not in "iuSU":
+        raise InputError(
+            f"{where}: group {whose.shape}, {whose.dtype}: must be a whole number or text for each "
+            f"of the {samples} samples"
+        )
+    return np.unique(whose, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def encode(y: NDArray[Any], where: str) -> tuple[list[str], NDArray[np.int64]]:

@@ -55,12 +55,16 @@ DATASETS = {
     "csv": DatasetEntry(
         "table",
         "your own table of numbers: --data-file FILE.csv",
-        options={"label_column": None},
+        options={"label_column": None, "group_column": None},
         endings=(".csv", ".csv.gz"),
     ),
 }
 # Options of loaders, and the flags that give them.
-FLAGS = {"size": "--image-size", "label_column": "--label-column"}
+FLAGS = {
+    "size": "--image-size",
+    "label_column": "--label-column",
+    "group_column": "--group-column",
+}
 
 
 def entry(name: str) -> DatasetEntry:

@@ -31,7 +31,7 @@ from lomar_cli.stages.train import train
 
 KEEPS = ("none", "last", "all")
 _SCHEME = ("imbalance", "rare", "alpha", "shards")
-_LOADER = ("size", "label_column")
+_LOADER = ("size", "label_column", "group_column")
 
 
 class CellRun:

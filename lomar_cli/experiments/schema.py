@@ -27,6 +27,7 @@ DATA = {
     "shards": int,
     "size": int,
     "label_column": str,
+    "group_column": str,
     "file": str,
 }
 ATTACK = {
@@ -140,7 +141,7 @@ def _check_data(point: dict[str, Any], where: str) -> None:
         if key in point and key not in SCHEMES[scheme].options:
             raise InputError(f"{where}: {key}: the scheme {scheme} has no such option")
     about = DATASETS[point["name"]]
-    for key in ("size", "label_column"):
+    for key in ("size", "label_column", "group_column"):
         if key in point and key not in about.options:
             raise InputError(f"{where}: {key}: the data set {point['name']} has no such option")
     if "file" in point and not about.endings:

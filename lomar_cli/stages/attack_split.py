@@ -121,6 +121,11 @@ def draw_again(
     scheme = schemes.SCHEMES.get(split.scheme)
     if scheme is None:
         raise InputError(f"{shown}: scheme: '{printable(split.scheme)}' is not known here")
+    if scheme.grouped:
+        raise UsageError(
+            f"--malicious: the clients of {shown} are the data set's own groups, and there are no "
+            "further ones; --convert turns some of them"
+        )
     known = {"samples": 1, **scheme.options}
     for key, value in split.options.items():
         kind = (int, float) if isinstance(known.get(key), float) else type(known.get(key))

@@ -32,6 +32,7 @@ def partition(
 ) -> Split:
     """Write a split of ``dataset`` and return it.
 
+    ``clients`` and ``samples`` are the paper's by default; with a scheme by groups, all there are.
     ``options`` are the scheme's own (``imbalance``, ``rare``, ``alpha``, ``shards``); one that the
     scheme does not take is refused, as in ``data_options``, the data set's own (``size``,
     ``label_column``). Where a person's ``data_file`` lies is not kept: its checksum is. Client
@@ -39,29 +40,37 @@ def partition(
     """
     check_output(output, force)
     about = registry.entry(dataset)
-    clients = about.clients if clients is None else clients
-    samples = about.samples if samples is None else samples
-    if clients < 1 or (samples is not None and samples < 1):
+    known = schemes.scheme_entry(scheme)
+    if any(number is not None and number < 1 for number in (clients, samples)):
         raise UsageError("--clients and --samples-per-client must be at least 1")
     options = {key: value for key, value in (options or {}).items() if value is not None}
-    known = schemes.SCHEMES.get(scheme)
     for key in options:
-        if known is not None and key not in known.options:
+        if key not in known.options:
             raise UsageError(f"--{key}: --scheme {scheme} has no such option")
-    settings = {**(known.options if known else {}), **options}
+    settings = {**known.options, **options}
     if "rare" in settings:
         settings["rare"] = options.get("rare", about.rare)
     given = registry.checked_options(dataset, data_options or {})
     data_options = {k: v for k, v in {**about.options, **given}.items() if v is not None}
     data = registry.load(dataset, data_dir, data_file, data_options)
-    settings["samples"] = max(1, len(data.y_train) // clients) if samples is None else samples
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    drawn = schemes.draw(scheme, data.y_train, clients, rng=rng, **settings)
-    ids = sorted(fresh_ids(clients, (), rng))
+    if known.grouped:
+        if data.groups is None:
+            raise UsageError(
+                f"--scheme {scheme}: {dataset} does not say who its samples come from; npz files "
+                "do by an array 'group', csv files by --group-column"
+            )
+        drawn = schemes.by_group(scheme, data.y_train, data.groups, clients, samples, rng)
+    else:
+        clients = about.clients if clients is None else clients
+        samples = about.samples if samples is None else samples
+        settings["samples"] = max(1, len(data.y_train) // clients) if samples is None else samples
+        drawn = schemes.draw(scheme, data.y_train, clients, rng=rng, **settings)
+    ids = sorted(fresh_ids(len(drawn), (), rng))
     # Refusing is what every split without a word on it does.
     if settings.get("rare") == "refuse":
         del settings["rare"]
-    said = {"dataset": dataset, "clients": clients, "scheme": scheme, **settings, **data_options}
+    said = {"dataset": dataset, "clients": len(drawn), "scheme": scheme, **settings, **data_options}
     split = Split(
         dataset=dataset,
         dataset_sha256=data.sha256,

@@ -67,7 +67,7 @@ def _search(split: Split, path: Path, data_dir: Path | None) -> Dataset:
 
 def _check_options(split: Split, path: Path) -> None:
     """The split's word on how the data set was loaded: known options, of the right type."""
-    kinds = {"size": int, "label_column": str}
+    kinds = {"size": int, "label_column": str, "group_column": str}
     known = registry.entry(split.dataset).options
     for key, value in split.data_options.items():
         if key not in known or isinstance(value, bool) or not isinstance(value, kinds[key]):

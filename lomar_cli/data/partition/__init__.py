@@ -2,8 +2,8 @@
 
 A scheme draws each client's samples from the training part's labels. Clients are drawn one by one
 and independently, so that an attack can add further clients to a split the same way. Samples are
-never repeated within a client, but for ``--rare repeat``; between clients they may be. None of our
-data sets says who its samples come from, so there is no natural grouping to divide them by.
+never repeated within a client, but for ``--rare repeat``; between clients they may be. A scheme
+by groups (``natural``) draws nothing: its clients are the groups that a person's own data name.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ Draw = Callable[..., list[Ints]]
 
 @dataclass(frozen=True)
 class SchemeEntry:
-    """``options`` are the keyword options that the scheme's ``draw`` takes, with defaults."""
+    """``options`` are the keyword options that the scheme's ``draw`` takes, with defaults.
+
+    ``grouped``: it divides by the data set's own groups, and cannot draw further clients.
+    """
 
     module: str
     about: str
     options: dict[str, Any]
+    grouped: bool = False
 
 
 SCHEMES = {
@@ -44,7 +48,21 @@ SCHEMES = {
     "shards": SchemeEntry(
         "shards", "a few stretches of the samples sorted by label", {"shards": 2}
     ),
+    "natural": SchemeEntry(
+        "natural", "a client a group, where one's own data name groups", {}, grouped=True
+    ),
 }
+
+
+def scheme_entry(name: str) -> SchemeEntry:
+    """The scheme ``name``; UsageError with the nearest name when there is none."""
+    if name not in SCHEMES:
+        known = list(SCHEMES)
+        raise UsageError(
+            f"--scheme: there is no scheme '{name}'{nearest(name, known)} "
+            f"(known: {', '.join(known)})"
+        )
+    return SCHEMES[name]
 
 
 def draw(
@@ -56,16 +74,27 @@ def draw(
     **options: Any,
 ) -> list[Ints]:
     """Return ``clients`` index arrays of ``samples`` entries each into ``labels``."""
-    if scheme not in SCHEMES:
-        known = list(SCHEMES)
-        raise UsageError(
-            f"--scheme: there is no scheme '{scheme}'{nearest(scheme, known)} "
-            f"(known: {', '.join(known)})"
-        )
+    entry = scheme_entry(scheme)
     if samples > len(labels):
         raise UsageError(
             f"--samples-per-client {samples}: the training part holds only {len(labels)} samples"
         )
-    module = importlib.import_module(f"lomar_cli.data.partition.{SCHEMES[scheme].module}")
+    return _function(entry)(labels, clients, samples, rng, **options)
+
+
+def by_group(
+    scheme: str,
+    labels: Ints,
+    groups: Ints,
+    clients: int | None,
+    samples: int | None,
+    rng: np.random.Generator,
+) -> list[Ints]:
+    """Return an index array a group; ``clients`` and ``samples`` hold their numbers down."""
+    return _function(scheme_entry(scheme))(labels, clients, samples, rng, groups=groups)
+
+
+def _function(entry: SchemeEntry) -> Draw:
+    module = importlib.import_module(f"lomar_cli.data.partition.{entry.module}")
     function: Draw = module.draw
-    return function(labels, clients, samples, rng, **options)
+    return function
