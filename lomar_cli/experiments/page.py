@@ -37,7 +37,7 @@ th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(-
 td { white-space: nowrap; } thead th { font-weight: 600; vertical-align: bottom; }
 th.group { text-align: center; border-left: 1px solid var(--line); }
 tbody th, th:first-child { text-align: left; position: sticky; left: 0; background: var(--back);
-  min-width: 6.5rem; max-width: 11rem; }
+  min-width: 7.6rem; max-width: 12rem; }
 thead tr + tr th:first-child { position: static; text-align: right; min-width: 0; }
 td.reason { text-align: left; } .reason { white-space: normal; color: var(--dim); }
 span.reason { display: inline-block; min-width: 9rem; font-size: .85rem; }

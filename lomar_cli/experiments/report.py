@@ -73,7 +73,7 @@ def _one(results: Results, put: Put, before: str = "") -> list[Image]:
     for name, caption, png, svg in _drawn(results):
         put(f"{before}{name}.png", png)
         put(f"{before}{name}.svg", svg)
-        images.append(Image(name, caption, png, shaded=name == "worst-case"))
+        images.append(Image(name, caption, png, shaded=name.startswith(("worst-case", "attacks-"))))
     return images
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 
-from lomar_cli.experiments.results import Group, Results, unique
+from lomar_cli.experiments.results import Group, Place, Results, unique
 from lomar_cli.experiments.tables import Table, Value, value_of
+
+
+@dataclass(frozen=True)
+class ByAttack:
+    """What every attack does to every defense on the same clients: means (defenses, attacks)."""
+
+    column: str
+    names: list[str]
+    means: list[list[float | None]]
 
 
 @dataclass(frozen=True)
@@ -13,7 +23,8 @@ class WorstCase:
     """By defense and column: the lowest mean with the attack that does it, and false alarms.
 
     ``measure`` is what is lowest: accuracy on the source labels, or overall where no attack names
-    any. ``alarms`` are of rounds without attack, None where these were not run or not judged.
+    any. ``alarms`` are of rounds without attack, None where these were not run or not judged;
+    ``attacks`` is what the lowest are the lowest of, an entry a column.
     """
 
     measure: str
@@ -21,6 +32,7 @@ class WorstCase:
     columns: list[str]
     lowest: list[list[Value]]
     alarms: list[list[Value]]
+    attacks: list[ByAttack] = field(default_factory=list)
 
     @property
     def alarmed(self) -> bool:
@@ -50,8 +62,12 @@ def worst_case(results: Results) -> WorstCase | None:
     measure = "source" if sourced else "overall"
     lowest = [[_lowest(groups, name, measure) for groups in kept.values()] for name in defenses]
     alarms = [[_alarms(groups, name) for groups in kept.values()] for name in defenses]
-    columns = [_title(groups) for groups in kept.values()]
-    return WorstCase(measure, defenses, columns, lowest, alarms)
+    columns = _titles(list(kept.values()))
+    attacks = [
+        _by_attack(column, groups, defenses, measure)
+        for column, groups in zip(columns, kept.values(), strict=True)
+    ]
+    return WorstCase(measure, defenses, columns, lowest, alarms, attacks)
 
 
 def worst_table(worst: WorstCase) -> Table:
@@ -83,6 +99,36 @@ def _alarms(groups: list[Group], defense: str) -> Value:
     return value_of(calm[0] if calm else None, "false_alarms")
 
 
-def _title(groups: list[Group]) -> str:
-    settings = unique(group.place.setting for group in groups)
-    return f"{', '.join(settings)}, lambda {groups[0].place.imbalance:g}"
+def _by_attack(column: str, groups: list[Group], defenses: list[str], measure: str) -> ByAttack:
+    places = unique(group.place for group in groups if group.place.attacked)
+    there = {(group.place, group.point.defense): group for group in groups}
+    means = [
+        [
+            group.mean(measure) if (group := there.get((place, name))) is not None else None
+            for place in places
+        ]
+        for name in defenses
+    ]
+    return ByAttack(column, [_attack(place, places) for place in places], means)
+
+
+def _attack(place: Place, places: list[Place]) -> str:
+    """What tells an attack from the others: its setting's name where each has its own."""
+    if len({one.setting for one in places}) == len(places):
+        return place.setting
+    several = len({one.setting for one in places}) > 1
+    before = f"{place.setting}: " if several else ""
+    shares = len({one.malicious for one in places}) > 1
+    return f"{before}{place.attack}" + (f", {place.malicious}" if shares else "")
+
+
+def _titles(columns: list[list[Group]]) -> list[str]:
+    """The setting, or the data set where several settings attack the same clients; and lambda."""
+    titles: list[str] = []
+    for groups in columns:
+        settings = unique(group.place.setting for group in groups)
+        name = settings[0] if len(settings) == 1 else json.loads(groups[0].scenario)[0]["name"]
+        title = f"{name}, lambda {groups[0].place.imbalance:g}"
+        again = sum(one.split(" (")[0] == title for one in titles)
+        titles.append(f"{title} ({again + 1})" if again else title)
+    return titles

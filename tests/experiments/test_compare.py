@@ -82,7 +82,11 @@ def test_false_alarms_that_nobody_measured_are_no_zero(tmp_path):
 def test_settings_that_differ_in_their_attack_only_are_one_column(tmp_path):
     settings = [made.setting("flips"), made.setting("alie", {"name": "alie"})]
     found = read_results(made.folder(tmp_path / "r", made.plan(settings), made.accuracies))
-    assert worst_case(found).columns == ["flips, alie, lambda 0"]
+    worst = worst_case(found)
+    assert worst.columns == ["digits, lambda 0"]
+    (by_attack,) = worst.attacks
+    assert by_attack.names == ["flips", "alie"]
+    assert by_attack.means[0] == pytest.approx([0.425, 0.425])
 
 
 def test_one_attack_has_no_worst_case(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lomar_cli.experiments.figures.canvas import styles
-from lomar_cli.experiments.figures.heat import worst_figure
+from lomar_cli.experiments.figures.heat import attacks_figure, worst_figure
 from lomar_cli.experiments.figures.lines import Drawn, along_axes, by_round
 from lomar_cli.experiments.figures.maps import maps
 from lomar_cli.experiments.figures.points import by_defense
@@ -28,6 +28,9 @@ def _every(results: Results) -> Iterator[Drawn]:
     worst = worst_case(results)
     if worst is not None:
         yield "worst-case", "Worst case over all attacks", worst_figure(worst)
+        for number, one in enumerate(worst.attacks):
+            caption = f"{one.column}: every defense under every attack"
+            yield f"attacks-{number + 1}", caption, attacks_figure(worst, number)
     if results.layout == "roc":
         yield from roc_curves(results, looks)
     yield from maps(results)

@@ -100,12 +100,24 @@ def heat_maps(
     return figure
 
 
+def attacks_figure(worst: WorstCase, number: int) -> Figure:
+    """Accuracy of every defense under every attack, and the lowest; of one column."""
+    one = worst.attacks[number]
+    lowest = [row[number].mean for row in worst.lowest]
+    cells = [[*means, low] for means, low in zip(one.means, lowest, strict=True)]
+    panel = Panel(f"{one.column}: {_what(worst)}", cells)
+    return heat_maps([panel], worst.defenses, [*one.names, "lowest"], cell=(0.6, 0.3))
+
+
+def _what(worst: WorstCase) -> str:
+    return "accuracy on source labels" if worst.measure == "source" else "overall accuracy"
+
+
 def worst_figure(worst: WorstCase) -> Figure:
     """Lowest accuracy over all attacks, and false alarms without attack beside it."""
-    what = "accuracy on source labels" if worst.measure == "source" else "overall accuracy"
     words = [[_short(value.text or value.reason) for value in row] for row in worst.lowest]
     lowest = [[value.mean for value in row] for row in worst.lowest]
-    made = [Panel(f"lowest {what}", lowest, words=words)]
+    made = [Panel(f"lowest {_what(worst)}", lowest, words=words)]
     if worst.alarmed:
         alarms = [[value.mean for value in row] for row in worst.alarms]
         made.append(Panel("false alarms without attack", alarms, good=0))

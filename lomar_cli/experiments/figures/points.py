@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from lomar_cli.experiments.layouts import ACCURACIES
 from lomar_cli.experiments.printed import Printed
 from lomar_cli.experiments.results import Place, Results
 
+ACROSS = 4
 MARKS = {"overall": "o", "source": "D", "other": "s"}
 
 
@@ -26,9 +28,14 @@ def by_defense(results: Results) -> Iterator[Drawn]:
         return
     paper = Printed("table3") if results.layout == "table3" else None
     names = [n for n in results.defenses if any(_has(results, place, n) for place in places)]
-    figure, (row,) = panels(1, len(places), 3.2, 0.9 + 0.42 * len(names), sharey=True)
+    across = min(ACROSS, len(places))
+    height = 0.9 + 0.42 * len(names)
+    figure, grid = panels(-(-len(places) // across), across, 3.2, height, sharey=True)
+    row = [axes for line in grid for axes in line]
+    for axes in row[len(places) :]:
+        axes.set_visible(False)
     printed = False
-    for axes, place in zip(row, places, strict=True):
+    for axes, place in zip(row, places, strict=False):
         there = {group.point.defense: group for group in results.at(place)}
         for turn, (measure, marker) in enumerate(MARKS.items()):
             # Above and below one another, so that equal values do not hide.
@@ -65,7 +72,8 @@ def by_defense(results: Results) -> Iterator[Drawn]:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xlabel("accuracy")
-        axes.set_title(f"{place.setting}\n{place.label}", fontsize=8.5, loc="left")
+        title = textwrap.fill(f"{place.setting}: {place.label}", 46)
+        axes.set_title(title, fontsize=8.5, loc="left")
     legend(figure, row, [*MARKS, *(f"{measure}, paper" for measure in MARKS)])
     beside = "; hollow: the paper's" if printed else ""
     yield "by-defense", f"Accuracy by defense{beside}", figure

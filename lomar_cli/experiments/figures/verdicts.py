@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ GRID = np.linspace(0, 1, 201)
 # Clients that were set aside have the largest float as their suspicion: no histogram holds it.
 ASIDE = 1e100
 ACROSS = 4
+NAMED = 5
 
 
 def roc_curves(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
@@ -40,6 +42,8 @@ def roc_curves(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
     every = [axes for row in grid for axes in row]
     for axes in every[len(places) :]:
         axes.set_visible(False)
+    # Many names in every panel would hide the curves: then they stand once, below.
+    crowded = max(len(_scored(results, place)) for place in places) > NAMED
     for axes, place in zip(every, places, strict=False):
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
         for group in _scored(results, place):
@@ -50,22 +54,29 @@ def roc_curves(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
             curves = np.stack(found)
             mean = curves.mean(axis=0)
             area = group.mean("auc")
-            name = group.point.defense + ("" if area is None else f" ({area:.2f})")
+            name = group.point.defense
+            if area is not None and not crowded:
+                name += f" ({area:.2f})"
             axes.plot([0, *GRID], [0, *mean], label=name, **look)
             if len(found) > 1:
                 band(axes, GRID.tolist(), mean, curves.std(axis=0, ddof=1), look)
-        axes.set_title(f"{place.setting}\n{place.label}", fontsize=8.5, loc="left")
+        title = textwrap.fill(f"{place.setting}: {place.label}", 46)
+        axes.set_title(title, fontsize=8.5, loc="left")
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_aspect("equal")
-        axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+        if not crowded:
+            axes.legend(loc="lower right", fontsize=8, framealpha=0.85, edgecolor="none")
     for number, axes in enumerate(every):
         if number % columns == 0:
             axes.set_ylabel("found")
         if number + columns >= len(places):
             axes.set_xlabel("false alarms")
             axes.xaxis.set_tick_params(labelbottom=True)
-    yield "roc", "ROC of the suspicion, in brackets the area under it", figure
+    if crowded:
+        legend(figure, every)
+    more = "" if crowded else ", in brackets the area under it"
+    yield "roc", f"ROC of the suspicion{more}", figure
 
 
 def mean_roc(one: dict[str, Any]) -> NDArray[np.float64]:
