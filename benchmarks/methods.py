@@ -6,7 +6,7 @@ Each one judges or aggregates the same round (clients x 7,850, ten labels, float
 a process of its own, on one thread. Time is CPU time, from the opened round to the result, without
 starting Python and importing libraries; beside it the ratio to the bare Gram product of the same
 matrix, timed in the same process afterwards, so that it holds on a noisy machine. Memory is the
-peak of the whole process. What takes longer than the limit is named instead.
+peak of the whole process. What takes longer than the limit (CPU time) is named instead.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +43,7 @@ LABELS, FEATURES = 10, 784
 HISTORY, ROOT = 3, 10
 HELD_OUT = 200
 MEMORY = 2**31
+OVER = 75
 # Imported before the clock runs, so that methods are compared and not libraries.
 LIBRARIES = (
     "scipy.linalg",
@@ -56,18 +60,19 @@ LIBRARIES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", default="100,1100,5000")
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds a process (wall)")
+    parser.add_argument("--limit", type=float, default=300.0, help="CPU seconds each")
     parser.add_argument("--only", default="", help="these names only")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(measure(*given.child)))
+        folder, kind, name = given.child
+        print(json.dumps(measure(folder, kind, name, given.limit)))
         return
     sizes = [int(text) for text in given.clients.split(",")]
     wanted = [name for name in given.only.split(",") if name]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as rounds:
         for clients in sizes:
-            write_rounds(Path(folder) / str(clients), clients)
+            write_rounds(Path(rounds) / str(clients), clients)
         print("| | " + " | ".join(f"{n:,}: CPU s | x Gram | peak GB" for n in sizes) + " |")
         print("|---" * (1 + 3 * len(sizes)) + "|")
         for kind, name in jobs():
@@ -75,7 +80,7 @@ def main() -> None:
                 continue
             row = [f"{kind} {name}"]
             for clients in sizes:
-                row += cells(Path(folder) / str(clients), kind, name, given.limit)
+                row += cells(Path(rounds) / str(clients), kind, name, given.limit)
             print("| " + " | ".join(row) + " |", flush=True)
 
 
@@ -86,20 +91,19 @@ def jobs() -> list[tuple[str, str]]:
 
 
 def cells(folder: Path, kind: str, name: str, limit: float) -> list[str]:
-    command = [sys.executable, __file__, "--child", str(folder), kind, name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=True)
-    except subprocess.TimeoutExpired:
+    command = [sys.executable, __file__, "--limit", str(limit), "--child", str(folder), kind, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == OVER:
         return [f"over {limit:.0f} s", "", ""]
-    except subprocess.CalledProcessError as error:
-        return [error.stderr.strip().splitlines()[-1], "", ""]
+    if done.returncode:
+        return [done.stderr.strip().splitlines()[-1], "", ""]
     found = json.loads(done.stdout)
     if "reason" in found:
         return [found["reason"], "", ""]
     return [f"{found['seconds']:.2f}", f"{found['ratio']:.1f}", f"{found['peak']:.2f}"]
 
 
-def measure(folder: str, kind: str, name: str) -> dict[str, Any]:
+def measure(folder: str, kind: str, name: str, limit: float) -> dict[str, Any]:
     """Run one of them in this process; seconds, ratio to the Gram product, peak in GB."""
     import importlib
 
@@ -116,12 +120,15 @@ def measure(folder: str, kind: str, name: str) -> dict[str, Any]:
                 beside["history"] = [each.updates for each in rounds]
             root = stack.enter_context(open_round(here / "root.h5", MEMORY))
             beside["root"] = root.updates
-            return clocked(kind, name, found.updates, beside)
+            return clocked(kind, name, found.updates, beside, limit)
 
 
-def clocked(kind: str, name: str, updates: Updates, beside: dict[str, Any]) -> dict[str, Any]:
+def clocked(
+    kind: str, name: str, updates: Updates, beside: dict[str, Any], limit: float
+) -> dict[str, Any]:
     work = task(kind, name, updates, beside)
     begin = time.process_time()
+    threading.Thread(target=stop_after, args=(begin + limit,), daemon=True).start()
     try:
         work()
     except UsageError as error:
@@ -129,6 +136,13 @@ def clocked(kind: str, name: str, updates: Updates, beside: dict[str, Any]) -> d
     seconds = time.process_time() - begin
     peak = high_water()
     return {"seconds": seconds, "ratio": seconds / gram_seconds(updates), "peak": peak}
+
+
+def stop_after(cpu_seconds: float) -> None:
+    """End this process when it has had so much CPU time."""
+    while time.process_time() < cpu_seconds:
+        time.sleep(0.2)
+    os._exit(OVER)
 
 
 def task(kind: str, name: str, updates: Updates, beside: dict[str, Any]) -> Callable[[], object]:
@@ -189,8 +203,6 @@ def high_water() -> float:
     if status.exists():
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e9
-    import resource
-
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 

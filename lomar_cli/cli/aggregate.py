@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
-from lomar_cli.cli.console import say, warn
+from lomar_cli.cli.console import print_json, say, warn
+
+_SHOWN = 5
 
 
 def command(
@@ -69,6 +71,7 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     settings: options.Settings = None,
+    json: options.Json = False,
     memory: options.Memory = "2G",
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -77,6 +80,7 @@ def command(
 ) -> None:
     """Aggregate the updates into the next model, without the clients that scores flag.
 
+    Says who was left out; --json says it of every client.
     An option of a pre-aggregation is set by its name: --set bucketing.size=4.
 
     \b
@@ -85,7 +89,7 @@ def command(
       lomar aggregate round.h5 --pre nnm --rule trimmed-mean --assume-malicious 10% -o next.h5
     """
     from lomar_cli.scoring.options import parse_settings
-    from lomar_cli.stages.aggregate import aggregate
+    from lomar_cli.stages.aggregate import aggregate, document
 
     done = aggregate(
         round_file,
@@ -112,9 +116,25 @@ def command(
     for warning in done.warnings:
         warn(warning)
     before = f", after {pre}" if pre else ""
+    if json:
+        print_json(document(done))
     say(
         f"{output}: model after round {done.model.round_number}, "
         f"{int(done.used.sum())} of {len(done.used)} clients used, rule {rule}{before}"
+        + _left_out(
+            [client for client, used in zip(done.clients, done.used, strict=True) if not used]
+        )
     )
     if not done.base_checked and not from_zero:
         warn("the round does not say which model it starts from, so --model could not be checked")
+
+
+def _left_out(clients: list[str]) -> str:
+    """The first few of those that took no part."""
+    from lomar_cli.files.text import printable
+
+    if not clients:
+        return ""
+    shown = ", ".join(printable(client, 40) for client in clients[:_SHOWN])
+    more = f" and {len(clients) - _SHOWN} more" if len(clients) > _SHOWN else ""
+    return f" (without {shown}{more})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,17 +30,23 @@ from lomar_cli.stages.weights import base_weights, capped, large_claim
 if TYPE_CHECKING:
     from lomar_cli.stages.holdout import HeldOut
 
+SCHEMA_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Aggregated:
     """The new model, which clients were used, and whether the start model could be checked.
 
+    ``used`` (n,) marks those of the round's ``clients`` (n,) that took part. ``said`` are the
+    options on record.
     ``notes`` are sentences about how it was made, ``warnings`` those that no one should miss.
     """
 
     model: Model
+    clients: Sequence[str]
     used: NDArray[np.bool_]
     base_checked: bool
+    said: Mapping[str, Any]
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
@@ -131,7 +137,22 @@ def aggregate(
             provenance=extend("aggregate", said, inputs, before, seed),
         )
     write_model(output, model, force)
-    return Aggregated(model, used, checked, done.notes, warnings)
+    return Aggregated(model, found.head.clients, used, checked, said, done.notes, warnings)
+
+
+def document(done: Aggregated) -> dict[str, Any]:
+    """What ``lomar aggregate --json`` prints: who took part, and under which options."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "round": done.model.round_number,
+        "options": dict(done.said),
+        "clients": [
+            {"client": client, "used": used}
+            for client, used in zip(done.clients, done.used.tolist(), strict=True)
+        ],
+        "notes": list(done.notes),
+        "warnings": list(done.warnings),
+    }
 
 
 def _taking_part(keep: NDArray[np.bool_], num_examples: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ import pytest
 from lomar_cli.aggregation.pre import PRES
 from lomar_cli.aggregation.registry import RULES
 from lomar_cli.files.model import read_model
+from lomar_cli.files.scores import read_scores
 from tests.commands import ROOT, refused, works
 from tests.making import tensors, write_round
 
@@ -40,6 +41,7 @@ def test_every_rule_runs_or_says_what_it_needs(name, tmp_path):
     ran = works(*run)
     assert ran.stdout == ""
     assert f"of {CLIENTS} clients used, rule {name}" in ran.stderr.splitlines()[-1]
+    assert ("(without " in ran.stderr) == (f"{CLIENTS} of {CLIENTS} " not in ran.stderr)
     assert step(out)["options"]["rule"] == name
     assert all(np.isfinite(values).all() for values in parameters(out).values())
     assert any(np.abs(values).max() > 0 for values in parameters(out).values())
@@ -243,3 +245,19 @@ def test_nothing_is_written_when_a_rule_fails(tmp_path):
     path = write_round(tmp_path / "round.h5", same)
     run = ("aggregate", path, "--from-zero", "--rule", "foolsgold", "-o", tmp_path / "next.h5")
     refused(tmp_path, 1, ["point the same way"], *run)
+
+
+def test_selecting_rules_say_whom_they_used(tmp_path):
+    """Nine of 48 are left out, those with the highest scores."""
+    out, scores = tmp_path / "next.h5", tmp_path / "scores.h5"
+    ran = works("aggregate", ROUND, "--rule", "multi-krum", "--json", "-o", out)
+    document = json.loads(ran.stdout)
+    works("score", ROUND, "--method", "krum", "-o", scores)
+    found = read_scores(scores)
+    kept = dict(zip(found.clients, found.keep.tolist(), strict=True))
+    assert {entry["client"]: entry["used"] for entry in document["clients"]} == kept
+    assert document["options"] == step(out)["options"]
+    assert document["options"]["used"] == 39
+    left_out = [client for client, good in kept.items() if not good]
+    assert f"(without {', '.join(left_out[:5])} and 4 more)" in ran.stderr
+    assert any("assumed malicious" in note for note in document["notes"])

@@ -41,7 +41,7 @@ def test_krum(seed, told):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("confidence", [1.0, 0.25])
+@pytest.mark.parametrize("confidence", [1.0, 0.25, 0.1])
 def test_foolsgold(seed, confidence):
     rows = sybils(seed=seed)
     judged = judge("foolsgold", rows, confidence=confidence)

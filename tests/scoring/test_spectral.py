@@ -61,6 +61,12 @@ def test_spectral_is_the_top_singular_vectors_projection():
     assert "1.5 times the 4 assumed malicious (as told)" in judged.notes[0]
 
 
+def test_spectral_flags_as_many_times_the_assumed_as_it_is_told():
+    for times, flagged in ((1.0, 4), (1.5, 6), (2.3, 9)):
+        judged = Spectral(assume_malicious="4", times=times)(view_of(attacked()))
+        assert (~judged.keep).sum() == flagged
+
+
 def test_dnc_over_all_coordinates_is_one_projection():
     updates = attacked()
     judged = DnC(assume_malicious="6")(view_of(updates))
