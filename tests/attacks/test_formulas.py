@@ -128,7 +128,9 @@ def test_min_max_and_min_sum_go_as_far_as_their_constraint(attack, passes, kind)
 def test_mimic_copies_who_is_furthest_out_along_the_variance():
     # They vary along the first axis; the third lies furthest out on it.
     known = [[1.0, 0.1], [2, -0.1], [-9, 0], [4, 0.1]]
-    np.testing.assert_allclose(Mimic()(seen(known, [[0.0, 0]] * 2)), [[-9, 0]] * 2)
+    for side in (1, -1):
+        turned = side * np.array(known)
+        np.testing.assert_allclose(Mimic()(seen(turned, [[0.0, 0]] * 2)), [[-9 * side, 0]] * 2)
     with pytest.raises(UsageError, match="did you mean 'site-1'"):
         Mimic(victim="site-11")(seen(known, [[0.0, 0]], known_ids=["site-1", "a", "b", "c"]))
 
@@ -149,8 +151,11 @@ def test_free_riders():
     np.testing.assert_array_equal(FreeRiderZero()(context), np.zeros((2, 2)))
     np.testing.assert_allclose(FreeRiderReplay()(context), [[3, 5]] * 2)
     np.testing.assert_allclose(FreeRiderReplay(send="own")(context), [[4, 7], [1, 1]])
-    noisy = FreeRiderReplay(noise=0.1)(context)
-    assert 0 < np.abs(noisy - [[3, 5]]).max() < 2
+    # Deviations of the earlier round: 1.5 and 3.
+    many = seen([[0.0, 0]], np.zeros((4000, 2)), earlier=earlier)
+    noise = FreeRiderReplay(noise=0.1)(many) - [3, 5]
+    np.testing.assert_allclose(noise.std(axis=0), [0.15, 0.3], rtol=0.05)
+    assert (np.abs(noise.mean(axis=0)) < 0.02).all()
     with pytest.raises(UsageError, match="--replay"):
         FreeRiderReplay()(seen([[0.0]], [[0.0]]))
     with pytest.raises(UsageError, match="'z' is not in the earlier round"):
@@ -177,10 +182,27 @@ def test_a_share_of_what_is_not_finite():
 
 
 def test_jitter_spreads_copies():
-    context = seen(block(40), block(30, seed=6))
+    context = seen(3 * block(40), block(30, seed=6))
     got = Alie(z=0.0, jitter=0.5)(context)
     spread = (got - context.mean) / context.deviation
     assert spread.std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_line_search_by_own_knowledge_keeps_the_attackers_share():
+    """6 attackers of 24 clients: beside its 6 known updates it reckons with 6 * 6 / 18 = 2."""
+    asked = []
+
+    class Counts:
+        def aggregate(self, rule, honest, malicious, weights, tolerated):
+            asked.append((rule, len(honest), len(malicious), len(weights), tolerated))
+            return np.concatenate([honest, malicious]).mean(axis=0)
+
+    own = block(6)
+    Ipm(against="fedavg")(seen_by_own(own, clients=24, defender=Counts()))
+    assert set(asked) == {("fedavg", 6, 2, 8, 2)}
+    asked.clear()
+    Ipm(against="fedavg")(seen(block(18), own, defender=Counts()))
+    assert set(asked) == {("fedavg", 18, 6, 24, 6)}
 
 
 @pytest.mark.parametrize(
