@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.score import chosen_layers, start_loss, table
+from lomar_cli.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from lomar_cli.stages.holdout import HeldOut
@@ -30,7 +32,8 @@ ALL = "all"
 class Outcome:
     """One method's scores, or why it does not apply to this round (then ``scores`` is None).
 
-    ``seconds`` include the shared distances for the first method that needs them.
+    ``seconds`` include the shared distances for the first method that needs them, and waiting for
+    them for those that run beside it.
     """
 
     method: str
@@ -57,7 +60,8 @@ def score_all(
     """Judge the round in ``path`` by every method; write ``folder``/METHOD.h5 if it is given.
 
     Each option goes to the methods that take it. A method that cannot work on this round does not
-    apply; an option that no method can read is an error all the same.
+    apply; an option that no method can read is an error all the same. ``jobs`` threads share the
+    methods, without changing a number.
     """
     options = {name: value for name, value in (options or {}).items() if value is not None}
     _check_options(options)
@@ -74,16 +78,20 @@ def score_all(
         screened = prepare(
             found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
         )
-        outcomes = []
-        for name, method in made.items():
+
+        def one(name: str) -> Outcome:
             start = time.perf_counter()
             scores, reason = None, ""
             try:
-                judged = screened.judge(method)
-                scores = table(found, name, method, judged, layers, seed, beside.inputs)
+                judged = screened.judge(made[name])
+                scores = table(found, name, made[name], judged, layers, seed, beside.inputs)
             except UsageError as error:
                 reason = str(error)
-            outcomes.append(Outcome(name, scores, reason, time.perf_counter() - start))
+            return Outcome(name, scores, reason, time.perf_counter() - start)
+
+        # Held to one thread out here: a method that ends must not free the others' products.
+        with one_blas_thread(), ThreadPoolExecutor(jobs) as pool:
+            outcomes = list(pool.map(one, made))
     if folder is not None:
         folder.mkdir(exist_ok=True)
         for outcome in outcomes:

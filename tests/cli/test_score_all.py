@@ -152,3 +152,15 @@ def test_a_rule_is_no_method(rounds):
     refused(
         rounds, 2, ["lomar aggregate --rule median"], "score", rounds / "now.h5", "-m", "median"
     )
+
+
+def test_jobs_change_no_number(rounds):
+    """Methods side by side in threads give what they give in turn, to the byte."""
+    for jobs in (1, 3):
+        works("score", rounds / "now.h5", "--method", "all", "-j", jobs, "-o", rounds / f"j{jobs}")
+    names = sorted(path.name for path in (rounds / "j1").iterdir())
+    assert names == sorted(path.name for path in (rounds / "j3").iterdir())
+    assert len(names) > 10
+    for name in names:
+        one, many = rounds / "j1" / name, rounds / "j3" / name
+        assert one.read_bytes() == many.read_bytes(), name
