@@ -24,6 +24,7 @@ from lomar_cli.files.model import read_model
 from lomar_cli.files.truth import read_json
 from lomar_cli.learning.registry import Training
 from lomar_cli.stages.aggregate import aggregate
+from lomar_cli.stages.holdout import HeldOut
 from lomar_cli.stages.init_model import init_model
 from lomar_cli.stages.partition import partition
 from lomar_cli.stages.score import score
@@ -191,6 +192,8 @@ class CellRun:
         if told is not None:
             options = {**options, "assume_malicious": told}
         made, scores = self._made(number), self._scores(number)
+        if "held_out" in beside:
+            beside = {**beside, "base_model": self._model(number - 1)}
         try:
             score(made, scores, defense["method"], options, kind="h5", jobs=1, force=True, **beside)
         except UsageError:
@@ -222,6 +225,7 @@ class CellRun:
             root = self.folder / "root.h5"
             self._train(self._root_split, root, before, number)
             found["root"] = root
+            found["held_out"] = HeldOut(self._root_split, self.data_dir, self.data_file)
         return found
 
     def _told(self) -> str | None:

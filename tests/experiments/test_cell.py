@@ -100,6 +100,8 @@ def test_flippers_that_boost_what_they_trained(tmp_path):
         'method = "fldetector"\nhistory = 2',
         'method = "fltrust"\nroot_samples = 20',
         'rule = "fltrust"\nroot_samples = 20',
+        'method = "zeno"\nroot_samples = 20\nassume_malicious = "true"',
+        'rule = "zeno"\nroot_samples = 20',
         'rule = "multi-krum"\npre = ["nnm"]\nassume_malicious = "true"',
     ],
 )
