@@ -57,6 +57,8 @@ def test_stealth_holds_within_the_distance_and_boosts():
     # Mean (1, 0), both benign at distance 1; the malicious update lies 4 above the mean.
     known, own = [[0.0, 0], [2, 0]], [[1.0, 4]]
     np.testing.assert_allclose(StealthModelPoison()(seen(known, own)), [[10, 10]])
+    # A third benign one at the mean itself: the furthest counts.
+    np.testing.assert_allclose(StealthModelPoison()(seen([*known, [1.0, 0]], own)), [[10, 10]])
     # Boosted first: (10, 40), which is (9, 40) from the mean and 41 away.
     got = StealthModelPoison(constrain="after")(seen(known, own))
     np.testing.assert_allclose(got, [[1 + 9 / 41, 40 / 41]])
@@ -133,6 +135,14 @@ def test_mimic_copies_who_is_furthest_out_along_the_variance():
         np.testing.assert_allclose(Mimic()(seen(turned, [[0.0, 0]] * 2)), [[-9 * side, 0]] * 2)
     with pytest.raises(UsageError, match="did you mean 'site-1'"):
         Mimic(victim="site-11")(seen(known, [[0.0, 0]], known_ids=["site-1", "a", "b", "c"]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mimic_finds_the_victim_on_either_side(seed):
+    known = block(9, size=4, seed=seed, centre=0)
+    first = np.linalg.svd(known - known.mean(axis=0))[2][0]
+    victim = max(range(9), key=lambda row: abs(known[row] @ first))
+    np.testing.assert_allclose(Mimic()(seen(known, [[0.0] * 4])), [known[victim]])
 
 
 def test_neurotoxin_keeps_the_least_used_coordinates():
