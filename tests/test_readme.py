@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.real import needs
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -90,6 +92,17 @@ def test_pipeline_for_research(place):
     done = run(script, place)
     assert done.returncode == 0, done.stderr
     assert (place / "metrics1.json").is_file()
+
+
+@needs("mnist")
+def test_a_figure_of_the_paper(place):
+    pytest.importorskip("torch", reason="training needs the extra 'train'")
+    pytest.importorskip("matplotlib", reason="figures need the extra 'plot'")
+    done = run(section("The paper, and the field, in one command"), place)
+    assert done.returncode == 0, done.stderr
+    assert "2 cells to do: about" in done.stdout
+    assert (place / "fig2-report" / "map.png").is_file()
+    assert (place / "fig2-report" / "index.html").is_file()
 
 
 def test_install_lines_are_the_ones_that_ci_runs():
