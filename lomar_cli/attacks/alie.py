@@ -1,4 +1,4 @@
-"""A little is enough (Baruch et al., NeurIPS 2019, Algorithm 3): the mean plus z deviations."""
+"""A little is enough (Baruch et al., NeurIPS 2019, preventing convergence): the mean plus z deviations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Alie(Copies):
 
 
 def z_max(clients: int, malicious: int) -> float:
-    """Baruch et al., Algorithm 3, lines 2 and 3. Below 0 for few attackers, as it is printed."""
+    """The authors' z_max from s supporters. Below 0 for few attackers, as it is printed."""
     honest = clients - malicious
     supporters = clients // 2 + 1 - malicious
     if honest <= 0 or not 0 < honest - supporters < honest:

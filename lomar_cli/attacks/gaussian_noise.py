@@ -1,4 +1,4 @@
-"""Gaussian noise (Blanchard et al., NIPS 2017, sec. 6: "Gaussian")."""
+"""Gaussian noise (Blanchard et al., NIPS 2017: "Gaussian")."""
 
 from __future__ import annotations
 
