@@ -1,4 +1,4 @@
-"""A little is enough (Baruch et al., NeurIPS 2019, preventing convergence): the mean plus z deviations."""
+"""A little is enough (Baruch et al., NeurIPS 2019): the mean plus z deviations."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ def command(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]", help="methods, rules, pre, attacks, datasets, schemes or models."
+            metavar="[KIND]",
+            help="methods, rules, pre, attacks, datasets, schemes, models or experiments.",
         ),
     ] = None,
     json: options.Json = False,
@@ -22,7 +23,7 @@ def command(
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """Name every method, rule, pre-aggregation, attack, data set, partition scheme and model.
+    """Name every method, rule, attack, data set, partition scheme, model and experiment.
 
     Of methods, rules and pre-aggregations their options are named when one of these kinds is asked
     for.
