@@ -47,14 +47,16 @@ class LabelFlip(SplitAttack):
     )
     poison_fraction: float = option(1.0, POISON_FRACTION)
 
+    def __post_init__(self) -> None:
+        one_of("--style", self.style, STYLES)
+        share("--poison-fraction", self.poison_fraction)
+
     def __call__(self, held: Holdings) -> Poisoning:
         import numpy as np
 
         flips = [parse_flip(text, held.labels) for text in self.flip]
         if not flips:
             raise UsageError("--flip SOURCE:TARGET is needed, for example --flip 1:7")
-        one_of("--style", self.style, STYLES)
-        share("--poison-fraction", self.poison_fraction)
         named = [f"{held.labels[one.source]}:{held.labels[one.target]}" for one in flips]
         for one, name in zip(flips, named, strict=True):
             if one.source == one.target:

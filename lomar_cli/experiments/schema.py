@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lomar_cli.aggregation.pre import PRES
 from lomar_cli.aggregation.registry import RULES
+from lomar_cli.attacks.budget import count
 from lomar_cli.attacks.registry import ATTACKS, make_round_attack, make_split_attack
 from lomar_cli.data.partition import SCHEMES
+from lomar_cli.data.partition.paper import RARE
 from lomar_cli.data.registry import DATASETS
 from lomar_cli.errors import InputError, UsageError, nearest
-from lomar_cli.learning.registry import MODELS
+from lomar_cli.learning.registry import MODELS, Training
 from lomar_cli.scoring.registry import METHODS
+from lomar_cli.stages.poison import KNOWLEDGE
 from lomar_cli.stages.recipe import Recipe
+from lomar_cli.stages.train import check_training
 
 DATA = {
     "name": str,
@@ -126,9 +131,8 @@ def check_points(parts: Mapping[str, list[dict[str, Any]]], where: str) -> None:
     for point in parts["training"]:
         if "model" in point:
             check_name(point["model"], list(MODELS), f"{where}: training: model")
-        for key in ("epochs", "local_steps", "batch_size"):
-            if key in point:
-                check_positive(point[key], f"{where}: training: {key}")
+        with _located(f"{where}: training"):
+            check_training(Training(**{k: v for k, v in point.items() if k != "model"}))
 
 
 def _check_data(point: dict[str, Any], where: str) -> None:
@@ -140,6 +144,15 @@ def _check_data(point: dict[str, Any], where: str) -> None:
     for key in ("imbalance", "rare", "alpha", "shards"):
         if key in point and key not in SCHEMES[scheme].options:
             raise InputError(f"{where}: {key}: the scheme {scheme} has no such option")
+    for key in ("clients", "samples_per_client", "shards", "size"):
+        if key in point:
+            check_positive(point[key], f"{where}: {key}")
+    if not 0 <= point.get("imbalance", 0) < 1:
+        raise InputError(f"{where}: imbalance: lambda lies in [0, 1), is {point['imbalance']}")
+    if not point.get("alpha", 1) > 0:
+        raise InputError(f"{where}: alpha: must be above 0, is {point['alpha']}")
+    if "rare" in point:
+        check_name(point["rare"], list(RARE), f"{where}: rare")
     about = DATASETS[point["name"]]
     for key in ("size", "label_column", "group_column"):
         if key in point and key not in about.options:
@@ -158,10 +171,12 @@ def _check_attack(point: dict[str, Any], where: str) -> None:
         raise InputError(
             f"{where}: give malicious (clients added) or convert (clients turned), as '10%' or '5'"
         )
+    with _located(where):
+        count(point.get("malicious") or point["convert"], 1, "malicious or convert")
     if ATTACKS[name].on == "round":
         _check_round_attack(name, point, where)
-    elif name == "label-flip" and not point.get("flip"):
-        raise InputError(f'{where}: flip: is missing, for example flip = ["1:7"]')
+    else:
+        _check_split_attack(name, point, where)
     if then is not None:
         check_keys(then, THEN, f"{where}: then")
         if "name" not in then:
@@ -182,20 +197,17 @@ def split_options(name: str, point: Mapping[str, Any]) -> dict[str, Any]:
 def _check_split_attack(name: str, point: dict[str, Any], where: str) -> None:
     if name == "label-flip" and not point.get("flip"):
         raise InputError(f'{where}: flip: is missing, for example flip = ["1:7"]')
-    try:
+    with _located(f"{where}: options"):
         make_split_attack(name, split_options(name, point))
-    except UsageError as error:
-        raise InputError(f"{where}: options: {error}") from None
 
 
 def _check_round_attack(name: str, point: dict[str, Any], where: str) -> None:
     for key in SHORT[1:]:
         if key in point:
             raise InputError(f"{where}: {key}: the attack {name} is on rounds and has no samples")
-    try:
+    check_name(point.get("knowledge", "all"), list(KNOWLEDGE), f"{where}: knowledge")
+    with _located(f"{where}: options"):
         make_round_attack(name, point.get("options", {}))
-    except UsageError as error:
-        raise InputError(f"{where}: options: {error}") from None
 
 
 def checked_defense(entry: dict[str, Any], where: str) -> dict[str, Any]:
@@ -212,14 +224,25 @@ def checked_defense(entry: dict[str, Any], where: str) -> dict[str, Any]:
         if key in entry:
             check_positive(entry[key], f"{where}: {key}")
     options, told = entry.get("options", {}), False
-    try:
+    with _located(f"{where}: options"):
         if "method" in entry:
             made = METHODS.make(entry["method"], options)
             told = "assume_malicious" in {field.name for field in dataclasses.fields(made)}
             options = {}
         recipe = Recipe.make(entry.get("rule", "fedavg"), entry.get("pre", []), options, None)
-    except UsageError as error:
-        raise InputError(f"{where}: options: {error}") from None
-    if "assume_malicious" in entry and not told and not recipe.assumes:
+    said = entry.get("assume_malicious")
+    if said is not None and not told and not recipe.assumes:
         raise InputError(f"{where}: assume_malicious: nothing here reckons with a number")
+    if said not in (None, "true"):
+        with _located(where):
+            count(said, 1, "assume_malicious:")
     return dict(entry)
+
+
+@contextlib.contextmanager
+def _located(where: str) -> Iterator[None]:
+    """What is refused inside is the experiment file's fault: say where it stands."""
+    try:
+        yield
+    except UsageError as error:
+        raise InputError(f"{where}: {error}") from None

@@ -92,3 +92,65 @@ def test_presets_are_valid_in_both_versions(name):
 def test_unknown_preset():
     with pytest.raises(LomarError, match="did you mean 'table3'"):
         read_plan("tabel3")
+
+
+ATTACKED = BASE + '[attack]\nname = "label-flip"\nflip = ["1:7"]\nmalicious = "10%"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('malicious = "10%"', 'malicious = "ten"', "must be a number of clients"),
+        ('malicious = "10%"', "", "give malicious"),
+        ('malicious = "10%"', 'malicious = "10%"\nconvert = "5"', "give malicious"),
+        ('flip = ["1:7"]', "", "flip: is missing"),
+        ('flip = ["1:7"]', 'flip = ["1:7"]\nstyle = "pur"', "style"),
+        ('"label-flip"', '"label-flop"', "did you mean 'label-flip'?"),
+        ('"label-flip"', '"sign-flip"\noptions = { bost = 2.0 }', "no such option"),
+        ('"label-flip"', '"sign-flip"\nstyle = "pure"', "has no samples"),
+        ('"label-flip"', '"sign-flip"\nknowledge = "some"', "knowledge"),
+        ('"label-flip"', '"backdoor"', "--target"),
+        ('"10%"', '"1"\nthen = { name = "boots" }', "did you mean 'boost'?"),
+        ('"10%"', '"1"\nthen = { name = "label-flip" }', "no attack on rounds"),
+        ("clients = 10", "clients = 0", "clients: must be at least 1"),
+        ("clients = 10", "clients = 10\nimbalance = 1.5", "lambda lies in [0, 1)"),
+        ("clients = 10", "clients = 10\nalpha = 1.0", "scheme paper has no such option"),
+        ("clients = 10", 'clients = 10\nrare = "drop"', "rare"),
+        ("clients = 10", "clients = 10\nsize = 32", "no such option"),
+        ("clients = 10", 'clients = 10\nfile = "a.csv"', "no file of one's own"),
+        ("rounds = 4", 'rounds = 4\nlayout = "tabel"', "did you mean 'table'?"),
+        ("rounds = 4", 'rounds = 4\nmeasure = ["trainign"]', "did you mean 'training'?"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", "stands there twice"),
+        ('method = "lomar"', 'method = "lomar"\noptions = { kernel = "flat" }', "options"),
+        ('method = "lomar"', 'method = "lomar"\noptions = { kernl = "laplace" }', "options"),
+        ('method = "lomar"', 'method = "lomar"\nassume_malicious = "2"', "reckons with a number"),
+        ('method = "lomar"', 'method = "krum"\nassume_malicious = "many"', "number of clients"),
+        ('method = "lomar"', 'method = "lomar"\nhistory = 0', "history: must be at least 1"),
+        ("[[defense]]", "[training]\nlr = -1.0\n[[defense]]", "--lr"),
+        ("[[defense]]", "[training]\nepochs = 0\n[[defense]]", "--epochs"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_attack_data_and_options_are_named(old, new, said):
+    assert old in ATTACKED
+    with pytest.raises(LomarError) as error:
+        plan(ATTACKED.replace(old, new))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_setting_has_a_pace_of_its_own_and_quick_changes_one_by_name():
+    text = BASE + '[[setting]]\nname = "a"\nrounds = 9\n[[setting]]\nname = "b"\n'
+    text += '[[quick.setting]]\nname = "b"\nrounds = 2\ndata = { clients = 3 }\n'
+    full = {cell.setting: (cell.rounds, cell.data["clients"]) for cell in plan(text).cells}
+    quick = {cell.setting: (cell.rounds, cell.data["clients"]) for cell in plan(text, True).cells}
+    assert full == {"a": (9, 10), "b": (4, 10)}
+    assert quick == {"a": (9, 10), "b": (2, 3)}
+    with pytest.raises(LomarError, match="there is no setting 'c'"):
+        plan(text.replace('[[quick.setting]]\nname = "b"', '[[quick.setting]]\nname = "c"'), True)
+
+
+def test_an_option_left_at_its_default_does_not_change_a_cell():
+    """Cells keep their key, and so their results, when an experiment measures nothing more."""
+    (one, _), (other, _) = plan(BASE).cells, plan('measure = ["map"]' + BASE).cells
+    assert one.key != other.key
+    assert "measure" not in one.described
