@@ -19,6 +19,14 @@ class UsageError(LomarError):
     exit_code = 2
 
 
+class NeedsHistoryError(UsageError):
+    """A method cannot judge yet: it looks back at more rounds than there are (exit 2)."""
+
+
+class NotApplicableError(LomarError):
+    """A defense, or an attack, does not fit this setting of a sweep: recorded, never a zero."""
+
+
 class InputError(LomarError):
     """An input file is missing, invalid or hostile (exit 3)."""
 

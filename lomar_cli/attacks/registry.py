@@ -16,6 +16,7 @@ from typing import Any
 from lomar_cli.attacks.base import RoundAttack
 from lomar_cli.attacks.on_split import SplitAttack
 from lomar_cli.errors import UsageError, nearest
+from lomar_cli.typed import check_type
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,9 @@ def _make(kind: Any, name: str, options: Mapping[str, Any]) -> Any:
                 f"{nearest(key, known)} (it takes: {', '.join(known) or 'none'})"
             )
     for key, field in fields.items():
-        if field.default is dataclasses.MISSING and key not in options:
-            raise UsageError(f"--{key.replace('_', '-')}: the attack {name} needs it")
+        flag = f"--{key.replace('_', '-')}"
+        if key in options:
+            check_type(options[key], field, flag)
+        elif field.default is dataclasses.MISSING:
+            raise UsageError(f"{flag}: the attack {name} needs it")
     return kind(**options)

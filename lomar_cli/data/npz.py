@@ -40,7 +40,7 @@ def load(path: Path) -> Dataset:
     if all(name in arrays for name in _PARTS):
         x_train, y_train, x_test, y_test = (arrays[name] for name in _PARTS)
         whose = arrays.get("group_train")
-    elif "x" in arrays and "y" in arrays:
+    elif "x" in arrays and "y" in arrays and not set(_PARTS) & set(arrays):
         x_train, y_train, whose = arrays["x"], arrays["y"], arrays.get("group")
         x_test, y_test = x_train[:0], y_train[:0]
     else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def load(path: Path, label_column: str | None = None, group_column: str | None =
         raise InputError(f"{where}: is not a CSV file in UTF-8") from None
     if not seen:
         raise InputError(f"{where}: holds no rows")
-    whole = all(len(name) < 18 and name.isascii() and name.lstrip("-").isdigit() for name in seen)
+    # Written as numbers are: "07" is a text, and another label than "7".
+    whole = all(re.fullmatch(r"0|-?[1-9]\d{0,16}", name, re.ASCII) for name in seen)
     labels, y = encode(np.array([int(s) for s in seen]) if whole else np.array(seen), where)
     x = np.stack(features)
     test = test_part(y)

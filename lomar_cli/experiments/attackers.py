@@ -82,8 +82,7 @@ class Attackers:
                 attack.get("knowledge", "all"),
                 Sources(replay=before if replays else None),
                 truth=said,
-                # Clients that are added get their ids from the seed: the same in every round.
-                seed=self.cell.seed if "malicious" in attack else _seed(self.cell.seed, number),
+                seed=_seed(self.cell.seed, number),
                 force=True,
             )
             poisoned.replace(made)
@@ -93,7 +92,8 @@ class Attackers:
                 said.unlink()
 
     def _who(self, attack: Mapping[str, Any]) -> Who:
-        return Who(attack.get("malicious"), attack.get("convert"))
+        # The seed of the ids is the cell's: the same clients are added to every round.
+        return Who(attack.get("malicious"), attack.get("convert"), ids_seed=self.cell.seed)
 
     def _named(self, attack: Mapping[str, Any]) -> Who:
         # Clients that an attack adds do not train, so they are added anew to every round.

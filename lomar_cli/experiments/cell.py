@@ -7,7 +7,6 @@ run that was killed goes on from its last complete round and ends with the same 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from lomar_cli.errors import LomarError, UsageError
+from lomar_cli.errors import LomarError, NeedsHistoryError, NotApplicableError, UsageError
 from lomar_cli.experiments.attackers import Attackers
 from lomar_cli.experiments.measured import Measured, measure
 from lomar_cli.experiments.plan import Cell
+from lomar_cli.experiments.schema import who_hears
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.model import read_model
 from lomar_cli.files.truth import read_json
 from lomar_cli.learning.registry import Training
-from lomar_cli.stages.aggregate import aggregate
+from lomar_cli.stages.aggregate import Aggregated, aggregate
 from lomar_cli.stages.holdout import HeldOut
 from lomar_cli.stages.init_model import init_model
 from lomar_cli.stages.partition import partition
@@ -32,7 +32,7 @@ from lomar_cli.stages.train import train
 
 KEEPS = ("none", "last", "all")
 _SCHEME = ("imbalance", "rare", "alpha", "shards")
-_LOADER = ("size", "label_column", "group_column")
+LOADER = ("size", "label_column", "group_column")
 
 
 class CellRun:
@@ -43,6 +43,9 @@ class CellRun:
         self.attackers = Attackers(cell, folder, data_dir)
         named = cell.data.get("file")
         self.data_file = Path(named) if named is not None else None
+        self.hears = who_hears(cell.defense)
+        # Whether this went on from an earlier run, and whether what that left could not be read.
+        self.resumed = self.damaged = False
         self.architecture = cell.training.get("model", "logistic")
 
     def __call__(
@@ -52,6 +55,7 @@ class CellRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         split = self._split()
         done, rows = self._resume()
+        self.resumed = done > 0
         if not done:
             self._first(split)
         advance(done)
@@ -64,8 +68,6 @@ class CellRun:
             if self.keep != "all":
                 self._forget(number)
             advance(1)
-        if self.keep == "none":
-            shutil.rmtree(self.folder)
         return rows
 
     def time_training(self) -> float:
@@ -141,7 +143,7 @@ class CellRun:
             self.data_dir,
             force=True,
             data_file=self.data_file,
-            data_options={key: data[key] for key in _LOADER if key in data},
+            data_options={key: data[key] for key in LOADER if key in data},
         )
 
     def _round(self, split: Path, number: int) -> dict[str, Any] | None:
@@ -149,22 +151,23 @@ class CellRun:
         cell, defense = self.cell, self.cell.defense
         before, made, scores = self._model(number - 1), self._made(number), self._scores(number)
         self._train(split, made, before, number)
-        self.attackers.round(made, number, self._made(number - 1) if number > 1 else None)
+        try:
+            self.attackers.round(made, number, self._made(number - 1) if number > 1 else None)
+        except UsageError as error:
+            raise NotApplicableError(f"{cell.attack['name']}: {error}") from None
         options = dict(defense.get("options", {}))
         beside, told = self._beside(number, before), self._told()
         judged = "method" in defense and self._score(number, options, told, beside)
-        if "method" in defense:
-            options, told, beside = {}, None, {}
-        result = aggregate(
+        result = self._aggregate(
             made,
             self._model(number),
             scores if judged else None,
             defense.get("rule", "fedavg"),
-            options,
+            {} if "method" in defense else options,
             base_model=before,
             force=True,
             pre=list(defense.get("pre", [])),
-            assume_malicious=told,
+            assume_malicious=told if self.hears.rule else None,
             **beside,
         )
         if number % cell.evaluate_every and number != cell.rounds:
@@ -178,7 +181,8 @@ class CellRun:
                 made,
                 scores if judged else None,
                 self.attackers.truth,
-                result.used,
+                # Nothing is known of a verdict that there was none of.
+                result.used if judged or "method" not in defense else None,
                 self.data_dir,
                 self.data_file,
             )
@@ -189,18 +193,26 @@ class CellRun:
     ) -> bool:
         """Judge the round; False while a method waits for rounds to look back at."""
         defense = self.cell.defense
-        if told is not None:
+        if told is not None and self.hears.method:
             options = {**options, "assume_malicious": told}
         made, scores = self._made(number), self._scores(number)
         if "held_out" in beside:
             beside = {**beside, "base_model": self._model(number - 1)}
         try:
             score(made, scores, defense["method"], options, kind="h5", jobs=1, force=True, **beside)
-        except UsageError:
-            if number > defense.get("history", 0):
-                raise
+        except NeedsHistoryError as error:
+            if number > defense.get("history", 0) or number == self.cell.rounds:
+                raise NotApplicableError(str(error)) from None
             return False
+        except UsageError as error:
+            raise NotApplicableError(str(error)) from None
         return True
+
+    def _aggregate(self, *args: Any, **options: Any) -> Aggregated:
+        try:
+            return aggregate(*args, **options)
+        except UsageError as error:
+            raise NotApplicableError(str(error)) from None
 
     def _train(self, split: Path, made: Path, before: Path, number: int) -> None:
         settings = {key: value for key, value in self.cell.training.items() if key != "model"}

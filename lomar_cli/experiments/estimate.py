@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from lomar_cli.data import registry
-from lomar_cli.experiments.cell import CellRun
+from lomar_cli.data.partition import SCHEMES
+from lomar_cli.experiments.cell import LOADER, CellRun
 from lomar_cli.experiments.plan import Cell
 from lomar_cli.files.round import open_round
 from lomar_cli.files.split import read_split
@@ -70,14 +71,16 @@ def estimate(cells: Sequence[Cell], data_dir: Path | None, keep: str, jobs: int)
         spent = cell.rounds * (training + products + _OVERHEAD)
         seconds[cell.setting] = seconds.get(cell.setting, 0.0) + spent
         made = everybody * pace.parameters * 4
-        sizes.append(made * (cell.rounds if keep == "all" else 2))
+        kept = 2 + int(cell.defense.get("history", 0))
+        sizes.append(made * (cell.rounds if keep == "all" else min(kept, cell.rounds + 1)))
     at_once = sorted(sizes, reverse=True)[: max(1, jobs)]
     return Estimate(seconds, sum(sizes) if keep != "none" else sum(at_once))
 
 
 def _same(data: dict[str, Any]) -> dict[str, Any]:
     """Data without what does not change the pace."""
-    return {key: value for key, value in data.items() if key not in ("clients", "imbalance")}
+    left = ("imbalance",) if "samples_per_client" not in data else ("clients", "imbalance")
+    return {key: value for key, value in data.items() if key not in left}
 
 
 def _added(cell: Cell, clients: int) -> int:
@@ -98,9 +101,17 @@ def _probe(cell: Cell, data_dir: Path | None) -> _Pace:
     with tempfile.TemporaryDirectory() as folder:
         for steps in (*_PROBED_STEPS[:1], *_PROBED_STEPS):
             data = {**cell.data, "clients": _PROBED_CLIENTS}
+            if SCHEMES[data.get("scheme", "paper")].grouped:
+                # Groups differ in size: a client of an even share stands for them.
+                data["scheme"] = "iid"
             if "samples_per_client" not in data and registry.entry(data["name"]).samples is None:
                 # An even share of the data, as the cell would give it.
-                size = len(registry.load(data["name"], data_dir).y_train)
+                named = data.get("file")
+                given = {key: data[key] for key in LOADER if key in data}
+                loaded = registry.load(
+                    data["name"], data_dir, Path(named) if named is not None else None, given
+                )
+                size = len(loaded.y_train)
                 clients = cell.data.get("clients", registry.entry(data["name"]).clients)
                 data["samples_per_client"] = max(1, size // clients)
             tried = Cell(

@@ -22,7 +22,10 @@ ACCURACY = ("overall", "mean_per_label", "source", "target", "other", "source_as
 
 @dataclass(frozen=True)
 class Measured:
-    """A round of a cell as it lies on disk; ``used`` are the clients in the new model."""
+    """A round of a cell as it lies on disk.
+
+    ``used`` are the clients in the new model; None when they are no verdict of the defense.
+    """
 
     cell: Cell
     number: int
@@ -31,7 +34,7 @@ class Measured:
     made: Path
     scores: Path | None
     truth: Path
-    used: NDArray[np.bool_]
+    used: NDArray[np.bool_] | None
     data_dir: Path | None
     data_file: Path | None
 
@@ -49,7 +52,7 @@ def measure(of: Measured) -> dict[str, Any]:
     if of.scores is not None:
         if last:
             row["scores"] = _score_lists(of.scores, of.truth)
-    else:
+    elif of.used is not None:
         # A rule that picks clients says whom it left out, if not how much it suspects them.
         left_out = metrics.detection(
             _clients(of.made), (~of.used).astype(float), of.used, _malicious(of)

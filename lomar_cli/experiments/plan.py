@@ -138,6 +138,7 @@ def make_plan(document: dict[str, Any], name: str, quick: bool, where: str) -> P
     """Check a parsed experiment and unfold it."""
     document = dict(document)
     shortened = document.pop("quick", {})
+    _check_quick(shortened, document, where)
     if quick:
         if not shortened:
             raise InputError(f"{where}: quick: this experiment has no reduced version")
@@ -151,6 +152,9 @@ def make_plan(document: dict[str, Any], name: str, quick: bool, where: str) -> P
     defenses = _defenses(document, where)
     seeds = check_seeds(document.get("seeds", [0]), where)
     settings = document.get("setting") or [{"name": "all"}]
+    titles = [str(one.get("name", "all")) for one in settings if isinstance(one, dict)]
+    if len(set(titles)) < len(titles):
+        raise InputError(f"{where}: setting: two have the same name; give each its own")
     cells = [
         replace(cell, defense=defense, seed=seed)
         for setting in settings
@@ -180,12 +184,35 @@ def _points(document: dict[str, Any], setting: Any, where: str) -> Iterator[Cell
         check_keys(merged, keys, f"{where}: {part}", axes=True)
         parts[part] = _unfold(merged)
     check_points(parts, where)
+    for point in parts["data"]:
+        if "file" in point:
+            # Results of another file are results of another cell.
+            point["file_sha256"] = _digest(Path(point["file"]), f"{where}: data: file")
     pace = {**document, **setting}
     rounds = check_positive(pace.get("rounds", 1), f"{where}: rounds")
     every = check_positive(pace.get("evaluate_every", rounds), f"{where}: evaluate_every")
     measure = tuple(document.get("measure", []))
     for data, attack, training in itertools.product(*parts.values()):
         yield Cell(title, data, attack, training, {}, rounds, every, 0, measure)
+
+
+def _check_quick(quick: Any, document: dict[str, Any], where: str) -> None:
+    """Refuse a reduced version that holds what it cannot, also when it is not asked for."""
+    parts = dict.fromkeys(PARTS, dict)
+    check_keys(quick, {**GENERAL, **parts, "setting": list}, f"{where}: quick")
+    for entry in document.get("setting", []):
+        check_keys(entry, SETTING, f"{where}: setting")
+    names = [str(entry.get("name")) for entry in document.get("setting", [])]
+    for entry in quick.get("setting", []):
+        check_keys(entry, SETTING, f"{where}: quick: setting")
+        check_name(str(entry.get("name")), names, f"{where}: quick: setting")
+
+
+def _digest(path: Path, where: str) -> str:
+    if not path.is_file():
+        raise InputError(f"{where}: there is no file {printable(str(path))} (from this folder)")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _overlay(document: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:
@@ -209,9 +236,7 @@ def _overlay(document: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:
         for entry in result["setting"]:
             entry.pop(key, None)
     for more in quick.get("setting", []):
-        entry = named.get(more.get("name"))
-        if entry is None:
-            raise InputError(f"quick: setting: there is no setting '{more.get('name')}'")
+        entry = named[more["name"]]
         for key, value in more.items():
             entry[key] = {**entry.get(key, {}), **value} if key in PARTS else value
     if not result["setting"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lomar_cli.aggregation.pre import PRES
@@ -88,10 +89,25 @@ def check_keys(found: Any, known: Mapping[str, type], where: str, axes: bool = F
             raise InputError(f"{where}: there is no key '{key}'{nearest(key, list(known))}")
         wanted = known[key]
         values = value if axes and isinstance(value, list) and key not in LISTS else [value]
+        if value == [] and key not in LISTS:
+            raise InputError(f"{where}: {key}: is empty")
+        if wanted is list and isinstance(value, list) and value:
+            _check_list(value, f"{where}: {key}", of_lists=axes and key in LISTS)
         for one in values:
             good = isinstance(one, wanted) or (wanted is float and isinstance(one, int))
             if not good or (isinstance(one, bool) and wanted is not bool):
                 raise InputError(f"{where}: {key}: must be of type {wanted.__name__}, is {one!r}")
+
+
+def _check_list(value: list[Any], where: str, of_lists: bool) -> None:
+    """A list of tables, of whole numbers, or of texts; an axis of such lists where that may be."""
+    if of_lists and isinstance(value[0], list):
+        for one in value:
+            if not isinstance(one, list) or not one:
+                raise InputError(f"{where}: must be a list of lists, or one list")
+            _check_list(one, where, of_lists=False)
+    elif len({type(one) for one in value}) > 1 or not isinstance(value[0], str | int | dict):
+        raise InputError(f"{where}: holds {value!r}, which do not go together")
 
 
 def check_name(value: str, known: list[str], where: str) -> None:
@@ -166,16 +182,25 @@ def _check_attack(point: dict[str, Any], where: str) -> None:
     check_name(name, ["none", *ATTACKS], f"{where}: name")
     then = point.get("then")
     if name == "none":
+        # A setting may say "none" where the general part has an attack.
+        more = [key for key in point if key != "flip"]
+        if more and "name" not in point:
+            raise InputError(f"{where}: {more[0]}: there is no attack; name one, or leave it out")
         return
     if ("malicious" in point) == ("convert" in point):
         raise InputError(
             f"{where}: give malicious (clients added) or convert (clients turned), as '10%' or '5'"
         )
     with _located(where):
-        count(point.get("malicious") or point["convert"], 1, "malicious or convert")
+        said = point["malicious"] if "malicious" in point else point["convert"]
+        number = count(said, 100, "malicious or convert")
+    if number > 100 and said.endswith("%") and "convert" in point:
+        raise InputError(f"{where}: convert: no more than all clients can be turned")
     if ATTACKS[name].on == "round":
         _check_round_attack(name, point, where)
     else:
+        if "knowledge" in point:
+            raise InputError(f"{where}: knowledge: the attack {name} sees no round")
         _check_split_attack(name, point, where)
     if then is not None:
         check_keys(then, THEN, f"{where}: then")
@@ -197,6 +222,9 @@ def split_options(name: str, point: Mapping[str, Any]) -> dict[str, Any]:
 def _check_split_attack(name: str, point: dict[str, Any], where: str) -> None:
     if name == "label-flip" and not point.get("flip"):
         raise InputError(f'{where}: flip: is missing, for example flip = ["1:7"]')
+    for flip in point.get("flip", []):
+        if not isinstance(flip, str) or len(flip.split(":")) != 2:
+            raise InputError(f'{where}: flip: {flip!r}: must be SOURCE:TARGET, for example "1:7"')
     with _located(f"{where}: options"):
         make_split_attack(name, split_options(name, point))
 
@@ -219,24 +247,43 @@ def checked_defense(entry: dict[str, Any], where: str) -> dict[str, Any]:
         if key in entry:
             check_name(entry[key], names, f"{where}: {key}")
     for pre in entry.get("pre", []):
-        check_name(pre, PRES.names(), f"{where}: pre")
+        check_name(str(pre), PRES.names(), f"{where}: pre")
     for key in ("history", "root_samples"):
         if key in entry:
             check_positive(entry[key], f"{where}: {key}")
-    options, told = entry.get("options", {}), False
     with _located(f"{where}: options"):
-        if "method" in entry:
-            made = METHODS.make(entry["method"], options)
-            told = "assume_malicious" in {field.name for field in dataclasses.fields(made)}
-            options = {}
-        recipe = Recipe.make(entry.get("rule", "fedavg"), entry.get("pre", []), options, None)
+        hears = who_hears(entry)
     said = entry.get("assume_malicious")
-    if said is not None and not told and not recipe.assumes:
+    if said is not None and not (hears.method or hears.rule):
         raise InputError(f"{where}: assume_malicious: nothing here reckons with a number")
+    if said is not None and "assume_malicious" in entry.get("options", {}):
+        raise InputError(f"{where}: assume_malicious: stands in options, too; say it once")
     if said not in (None, "true"):
         with _located(where):
             count(said, 1, "assume_malicious:")
     return dict(entry)
+
+
+@dataclass(frozen=True)
+class Hears:
+    """Who of a defense reckons with a number of malicious clients."""
+
+    method: bool
+    rule: bool
+
+
+def who_hears(entry: Mapping[str, Any]) -> Hears:
+    """Make the method and the rule of a defense, to see whether they can be and what they take.
+
+    ``options`` are the method's where there is one, otherwise the rule's.
+    """
+    options, told = entry.get("options", {}), False
+    if "method" in entry:
+        made = METHODS.make(entry["method"], options)
+        told = "assume_malicious" in {field.name for field in dataclasses.fields(made)}
+        options = {}
+    recipe = Recipe.make(entry.get("rule", "fedavg"), entry.get("pre", []), options, None)
+    return Hears(told, recipe.assumes)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lomar_cli._version import __version__
-from lomar_cli.errors import InputError, LomarError, UsageError
+from lomar_cli.errors import InputError, LomarError, NotApplicableError, UsageError
 from lomar_cli.experiments.cell import CellRun
 from lomar_cli.experiments.plan import Cell, Plan
 from lomar_cli.experiments.watch import watched
@@ -39,20 +42,32 @@ def result_path(results: Path, cell: Cell) -> Path:
 
 
 def is_done(results: Path, cell: Cell) -> bool:
-    """True when the cell's result is there, whole, and says ``done`` or ``not applicable``."""
+    """True when the cell's result is there, whole, and need not be made again.
+
+    What did not apply is tried again by another version, which may know how.
+    """
     path = result_path(results, cell)
-    if not path.exists():
+    if not path.is_file():
         return False
     try:
         found = read_json(path)
     except InputError:
         return False
-    return found.get("cell") == cell.described and found.get("status") in ("done", "not applicable")
+    if found.get("cell") != cell.described or found.get("checksum") != checksum(found):
+        return False
+    status = found.get("status")
+    return status == "done" or (status == "not applicable" and found["version"] == __version__)
+
+
+def checksum(result: dict[str, Any]) -> str:
+    """SHA-256 over what a result says, so that one that was changed or damaged is found."""
+    kept = {key: value for key, value in result.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def prepare(plan: Plan, results: Path, force: bool) -> list[Cell]:
     """Make the results folder and return the cells that are still to do."""
-    described = results / "experiment.json"
+    described, shown = results / "experiment.json", printable(str(results))
     document = {
         "result_version": RESULT_VERSION,
         "name": plan.name,
@@ -63,18 +78,39 @@ def prepare(plan: Plan, results: Path, force: bool) -> list[Cell]:
         "document": plan.document,
         "cells": [cell.key for cell in plan.cells],
     }
-    if described.exists() and not force:
-        if read_json(described) != json.loads(json.dumps(document)):
+    if results.exists() and not results.is_dir():
+        raise UsageError(f"{shown}: is a file; name a folder for -o")
+    if results.exists() and not force:
+        found = _described(described)
+        if found is not None and found != json.loads(json.dumps(document)):
             raise UsageError(
-                f"{printable(str(results))}: holds results of another experiment; name another "
-                "folder, or -f to keep those of its cells that still fit"
+                f"{shown}: holds results of another experiment; name another folder, or -f to "
+                "keep those of its cells that still fit"
             )
-    elif results.exists() and not described.exists() and any(results.iterdir()) and not force:
-        raise UsageError(f"{printable(str(results))}: is not empty and holds no experiment")
-    (results / "cells").mkdir(parents=True, exist_ok=True)
+        if found is None and not _ours(results):
+            raise UsageError(f"{shown}: is not empty and holds no experiment")
+    results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     atomic_bytes(described, text.encode(), force=True)
+    (results / "cells").mkdir(exist_ok=True)
     return [cell for cell in plan.cells if not is_done(results, cell)]
+
+
+def _described(path: Path) -> dict[str, Any] | None:
+    """The experiment that a folder holds; None when nothing (or nothing whole) says so."""
+    try:
+        return read_json(path) if path.exists() else None
+    except InputError:
+        return None
+
+
+def _ours(results: Path) -> bool:
+    """True for an empty folder, and for what a run that was killed early leaves behind."""
+    return all(
+        entry.name in ("cells", "work")
+        or entry.name.startswith((".experiment.json", "experiment."))
+        for entry in results.iterdir()
+    )
 
 
 def run_cells(
@@ -90,13 +126,32 @@ def run_cells(
         for cell in cells:
             yield run_cell(cell, results, data_dir, keep, advance)
         return
+    with watched(cells, results, advance) as ended:
+        left = {cell.key: cell for cell in cells}
+        try:
+            for outcome in _pool(list(cells), results, data_dir, keep, jobs):
+                ended(outcome.cell)
+                del left[outcome.cell.key]
+                yield outcome
+        except BrokenProcessPool:
+            # A process was killed, for its memory most likely: find out whose, one at a time.
+            for cell in left.values():
+                try:
+                    (outcome,) = _pool([cell], results, data_dir, keep, 2)
+                except BrokenProcessPool:
+                    why = "its process was killed; was there too little memory?"
+                    outcome = write_result(results, cell, "failed", why, [], 0.0)
+                ended(cell)
+                yield outcome
+
+
+def _pool(
+    cells: list[Cell], results: Path, data_dir: Path | None, keep: str, jobs: int
+) -> Iterator[Outcome]:
     from joblib import Parallel, delayed
 
     work = (delayed(_in_worker)(cell, results, data_dir, keep, os.getpid()) for cell in cells)
-    with watched(cells, results, advance) as ended:
-        for outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work):
-            ended(outcome.cell)
-            yield outcome
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work)
 
 
 def _in_worker(cell: Cell, results: Path, data_dir: Path | None, keep: str, parent: int) -> Outcome:
@@ -125,38 +180,62 @@ def run_cell(
     lock = folder.with_suffix(".lock")
     with locked(lock):
         if is_done(results, cell):
+            lock.unlink(missing_ok=True)
             return _outcome(results, cell)
         began = time.perf_counter()
-        status, reason, rows = _rows(CellRun(cell, folder, data_dir, keep), advance)
-        result = {
-            "result_version": RESULT_VERSION,
-            "version": __version__,
-            "cell": cell.described,
-            "status": status,
-            "reason": reason,
-            "rows": rows,
-        }
-        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-        atomic_bytes(result_path(results, cell), text.encode(), force=True)
-        seconds = time.perf_counter() - began
-        # Apart from the result, which is the same however long it took and on whichever machine.
-        timing = json.dumps({"seconds": round(seconds, 2)}).encode()
-        atomic_bytes(result_path(results, cell).with_suffix(".time"), timing, force=True)
+        run = CellRun(cell, folder, data_dir, keep)
+        status, reason, rows = _rows(run, advance)
+        if status == "failed" and run.resumed and run.damaged:
+            # What a killed run left is damaged: begin anew, once.
+            shutil.rmtree(folder)
+            status, reason, rows = _rows(CellRun(cell, folder, data_dir, keep), advance)
+        outcome = write_result(results, cell, status, reason, rows, time.perf_counter() - began)
+        if keep == "none" and status != "failed":
+            shutil.rmtree(folder, ignore_errors=True)
         lock.unlink(missing_ok=True)
-        return Outcome(cell, status, reason, seconds)
+        return outcome
+
+
+def write_result(
+    results: Path,
+    cell: Cell,
+    status: str,
+    reason: str,
+    rows: list[dict[str, Any]],
+    seconds: float,
+) -> Outcome:
+    """Write how a cell ended, and apart from it how long it took."""
+    result = {
+        "result_version": RESULT_VERSION,
+        "version": __version__,
+        "cell": cell.described,
+        "status": status,
+        "reason": reason,
+        "rows": rows,
+    }
+    result["checksum"] = checksum(result)
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    atomic_bytes(result_path(results, cell), text.encode(), force=True)
+    # Apart from the result, which is the same however long it took and on whichever machine.
+    timing = json.dumps({"seconds": round(seconds, 2)}).encode()
+    atomic_bytes(result_path(results, cell).with_suffix(".time"), timing, force=True)
+    return Outcome(cell, status, reason, seconds)
 
 
 def _rows(run: CellRun, advance: Callable[[int], None]) -> tuple[str, str, list[dict[str, Any]]]:
     """How a cell ended, why, and its rows."""
     try:
         return "done", "", run(advance)
-    except UsageError as error:
+    except NotApplicableError as error:
         # Too few clients for this rule, no history: a fact about the setting, never a zero.
         return "not applicable", str(error), []
     except LomarError as error:
+        run.damaged = isinstance(error, InputError)
         return "failed", str(error), []
-    except Exception:
-        return "failed", traceback.format_exc().strip().splitlines()[-1], []
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return "failed", f"{type(error).__name__}: {printable(str(error))} ({where})", []
 
 
 def _outcome(results: Path, cell: Cell) -> Outcome:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.files.split import label_index
 from lomar_cli.files.updates import Updates
+from lomar_cli.threads import one_blas_thread
 
 
 def updates_map(
@@ -21,11 +23,12 @@ def updates_map(
     """
     parts: dict[str, NDArray[Any]] = {"whole update": _whole(updates)}
     for label in labels:
-        parts[f"label {label}"] = updates.label_block(list(updates.labels).index(label))
-    return {
-        "malicious": [int(client in malicious) for client in updates.clients],
-        "parts": {name: _components(block) for name, block in parts.items()},
-    }
+        parts[f"label {label}"] = updates.label_block(label_index(updates.labels, label, "flip"))
+    with one_blas_thread():
+        return {
+            "malicious": [int(client in malicious) for client in updates.clients],
+            "parts": {name: _components(block) for name, block in parts.items()},
+        }
 
 
 def _whole(updates: Updates) -> NDArray[np.float64]:
@@ -34,7 +37,12 @@ def _whole(updates: Updates) -> NDArray[np.float64]:
 
 
 def _components(block: NDArray[Any]) -> dict[str, Any]:
-    """Principal components by the small side: the Gram matrix over clients, (n, n)."""
+    """Principal components by the small side: the Gram matrix over clients, (n, n).
+
+    Updates that hold NaN or infinity lie in the middle, where they move nobody.
+    """
+    finite = np.isfinite(block).all(axis=1)
+    block = np.where(finite[:, None], block, block[finite].mean(axis=0) if finite.any() else 0)
     centred = block.astype(np.float64) - block.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     top = vectors[:, ::-1][:, :2]

@@ -12,9 +12,20 @@ from pathlib import Path
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold ``path`` (made if need be) against every other process; wait for who holds it now."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = _taken(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        os.close(handle)
+
+
+def _taken(path: Path) -> int:
+    """The descriptor of the file that lies at ``path`` now, locked."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Whoever held it may have removed it meanwhile: a lock on that is a lock on nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == path.stat().st_ino:
+                return handle
         os.close(handle)

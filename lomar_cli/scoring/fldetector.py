@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import NeedsHistoryError, UsageError
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import columns, judged, need_clients
@@ -38,7 +38,7 @@ class FlDetector:
     def __call__(self, view: RoundView) -> Judgement:
         need_clients(view, "fldetector", 3)
         if len(view.history) < 2:
-            raise UsageError(
+            raise NeedsHistoryError(
                 "--method fldetector: needs at least two earlier rounds, and has "
                 f"{len(view.history)}: --history ROUND1 --history ROUND2, or --history FOLDER"
             )
@@ -47,7 +47,7 @@ class FlDetector:
         seen = ~np.isnan(by_round)
         known = np.asarray(seen.any(axis=0))
         if known.sum() < 2:
-            raise UsageError(
+            raise NeedsHistoryError(
                 "--method fldetector: fewer than two clients of this round took part in two "
                 "earlier rounds in a row; clients are matched by their names"
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 from lomar_cli.errors import UsageError, nearest
 from lomar_cli.files.text import printable
+from lomar_cli.typed import check_type, declared
 
 # name: (module, class, one line about it)
 Table = Mapping[str, tuple[str, str, str]]
@@ -122,10 +123,13 @@ def assumed(text: str | None, clients: int) -> int:
 
 
 def _convert(field: dataclasses.Field[Any], value: Any, key: str) -> Any:
+    wanted = declared(field)
     if not isinstance(value, str):
+        # Quantities such as 0.5n are texts; 50 is one, too.
+        if wanted.startswith("str") and type(value) in (int, float):
+            return str(value)
+        check_type(value, field, f"--{key.replace('_', '-')}")
         return value
-    # A name where annotations are postponed, otherwise the type itself.
-    wanted = str(getattr(field.type, "__name__", field.type))
     try:
         if wanted.startswith("int"):
             return int(value)

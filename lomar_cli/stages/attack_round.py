@@ -25,11 +25,16 @@ from lomar_cli.stages.truth_beside import truth_beside, truth_path
 
 @dataclass(frozen=True)
 class Who:
-    """Who attacks: exactly one of clients added, clients turned, and those a truth file names."""
+    """Who attacks: exactly one of clients added, clients turned, and those a truth file names.
+
+    Ids of clients that are added are drawn from ``ids_seed``, None for the attack's own seed: with
+    it they are the same in every round of a federation.
+    """
 
     malicious: str | None = None
     convert: str | None = None
     convert_named: Path | None = None
+    ids_seed: int | None = None
 
     def __post_init__(self) -> None:
         given = [self.malicious, self.convert, self.convert_named]
@@ -132,7 +137,7 @@ def _poison(
     clients = len(found.head.clients)
     if who.malicious is not None:
         number = count(who.malicious, clients, "--malicious")
-        return add(found.updates, attack, number, known, seed, memory), number
+        return add(found.updates, attack, number, known, seed, memory, who.ids_seed), number
     if who.convert_named is not None:
         return turn(found.updates, attack, list(named.malicious), known, seed, memory), len(
             named.malicious

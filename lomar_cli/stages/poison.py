@@ -101,13 +101,15 @@ def add(
     knowledge: Knowledge = Knowledge(),
     seed: int = 0,
     memory: int = 2**31,
+    ids_seed: int | None = None,
 ) -> Poisoned:
-    """Add ``number`` malicious clients to the round."""
+    """Add ``number`` malicious clients to the round; their ids are drawn from ``ids_seed``."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     honest = _honest(updates, knowledge)
     if number and not len(honest):
         raise UsageError("--malicious: the round has no honest client to be like")
-    ids = fresh_ids(number, updates.clients, rng)
+    source = rng if ids_seed is None else np.random.default_rng(np.random.SeedSequence(ids_seed))
+    ids = fresh_ids(number, updates.clients, source)
     own, models = _alike(flatten(updates, honest), number, rng)
     counts = updates.num_examples[honest[models]] if number else np.zeros(0, np.int64)
     crafted = _craft(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,14 +90,20 @@ def score_all(
                 reason = str(error)
             return Outcome(name, scores, reason, time.perf_counter() - start)
 
-        # Held to one thread out here: a method that ends must not free the others' products.
+        # Held to one thread out here: a method that ends must not free the others' products. SciPy
+        # brings a BLAS of its own, which has to be there by now to be held.
+        importlib.import_module("scipy.linalg")
         with one_blas_thread(), ThreadPoolExecutor(jobs) as pool:
             outcomes = list(pool.map(one, made))
     if folder is not None:
         folder.mkdir(exist_ok=True)
         for outcome in outcomes:
+            written = folder / f"{outcome.method}.{kind}"
             if outcome.scores is not None:
-                write_scores(folder / f"{outcome.method}.{kind}", outcome.scores, kind, force)
+                write_scores(written, outcome.scores, kind, force)
+            else:
+                # One that is there (-f) is of another round, and must not pass for this one's.
+                written.unlink(missing_ok=True)
     return outcomes
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import NotApplicableError, UsageError
 from lomar_cli.experiments import sweep
 from lomar_cli.experiments.cell import CellRun
 from lomar_cli.experiments.plan import make_plan
@@ -118,7 +120,7 @@ def test_defenses_that_look_beside_the_round(defense, tmp_path):
 
 
 def test_a_method_without_the_past_it_needs_is_not_applicable(tmp_path):
-    with pytest.raises(UsageError, match="--history"):
+    with pytest.raises(NotApplicableError, match="--history"):
         rows_of(HEAD + FLIP + '[[defense]]\nname = "it"\nmethod = "fldetector"\n', tmp_path)
 
 
@@ -161,6 +163,95 @@ def test_the_map_holds_principal_components():
         assert found["parts"][name]["share"] == pytest.approx(
             pca.explained_variance_ratio_.sum(), abs=1e-5
         )
+
+
+def test_a_method_and_a_rule_are_both_told(tmp_path):
+    """LoMar reckons with no number, the trimmed mean after it does; and a rule sees the root."""
+    for rule in ('rule = "trimmed-mean"\nassume_malicious = "true"', 'rule = "fltrust"'):
+        text = HEAD + FLIP + LOMAR + rule + "\nroot_samples = 20\n"
+        assert rows_of(text, tmp_path / rule[8:12])[-1]["round"] == 3
+
+
+def test_added_attackers_keep_their_ids_and_draw_anew(tmp_path):
+    import h5py
+
+    attack = '[attack]\nname = "gaussian-noise"\nmalicious = "2"\n'
+    rows_of(HEAD + attack + PLAIN, tmp_path, keep="all")
+    sent, who = [], read_truth(tmp_path / "cell" / "truth.json").malicious
+    for number in (1, 2, 3):
+        with h5py.File(tmp_path / "cell" / f"round-{number:04d}.h5") as file:
+            clients = [name.decode() for name in file["clients/id"][:]]
+            assert set(who) < set(clients)
+            sent.append(file["updates/fc.weight"][clients.index(who[0])].ravel())
+    for one, other in ((0, 1), (1, 2)):
+        cosine = sent[one] @ sent[other]
+        cosine /= np.linalg.norm(sent[one]) * np.linalg.norm(sent[other])
+        assert abs(cosine) < 0.5
+
+
+def test_what_a_killed_run_left_damaged_is_made_again(tmp_path):
+    """A cell that goes on from its second round, with a truth file that was cut short."""
+    attack = '[attack]\nname = "sign-flip"\nconvert = "2"\n'
+    plan = make_plan(tomllib.loads(HEAD + attack + LOMAR), "test", False, "test.toml")
+    (cell,) = plan.cells
+    sweep.prepare(plan, tmp_path / "whole", force=False)
+    sweep.run_cell(cell, tmp_path / "whole", None, "none")
+    sweep.prepare(plan, tmp_path / "cut", force=False)
+
+    class Killed(BaseException):
+        pass
+
+    def advance(rounds):
+        if (tmp_path / "cut" / "work" / cell.key / "model-0002.h5").exists():
+            raise Killed
+
+    with pytest.raises(Killed):
+        sweep.run_cell(cell, tmp_path / "cut", None, "none", advance)
+    truth = tmp_path / "cut" / "work" / cell.key / "truth.json"
+    truth.write_text(truth.read_text()[:10])
+    assert sweep.run_cell(cell, tmp_path / "cut", None, "none").status == "done"
+    paths = [sweep.result_path(tmp_path / name, cell) for name in ("whole", "cut")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_changed_result_is_found_and_made_again(tmp_path):
+    plan = make_plan(tomllib.loads(HEAD + LOMAR), "test", False, "test.toml")
+    (cell,) = sweep.prepare(plan, tmp_path, force=False)
+    sweep.run_cell(cell, tmp_path, None, "none")
+    assert sweep.prepare(plan, tmp_path, force=False) == []
+    path = sweep.result_path(tmp_path, cell)
+    found = json.loads(path.read_text())
+    found["rows"][-1]["overall"] = 1.0
+    path.write_text(json.dumps(found))
+    assert sweep.prepare(plan, tmp_path, force=False) == [cell]
+
+
+def test_a_folder_of_a_run_killed_at_its_start_is_taken(tmp_path):
+    plan = make_plan(tomllib.loads(HEAD + LOMAR), "test", False, "test.toml")
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "experiment.json").write_text('{"name": ')
+    assert sweep.prepare(plan, tmp_path, force=False) == plan.cells
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(UsageError, match="holds no experiment"):
+        sweep.prepare(plan, tmp_path / "other", force=False)
+
+
+def test_a_killed_worker_costs_its_cell_only(tmp_path, monkeypatch):
+    """A cell whose process is always killed (as for its memory) fails; the others are done."""
+    text = "seeds = [0, 1, 2]\n" + HEAD + FLIP + LOMAR + '[[defense]]\nname = "Dies"\n'
+    plan = make_plan(tomllib.loads(text), "test", False, "test.toml")
+    left = sweep.prepare(plan, tmp_path, force=False)
+    monkeypatch.setattr(sweep, "_in_worker", _dies)
+    outcomes = sweep.run_cells(left, tmp_path, None, "none", 2)
+    ended = {(one.cell.defense["name"], one.status) for one in outcomes}
+    assert ended == {("LoMar", "done"), ("Dies", "failed")}
+
+
+def _dies(cell, results, data_dir, keep, parent):
+    if cell.defense["name"] == "Dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sweep.run_cell(cell, results, data_dir, keep)
 
 
 def test_two_runs_at_once_do_every_cell_once(tmp_path):

@@ -79,7 +79,7 @@ def test_all_methods_and_those_that_cannot_judge():
     found = drill(ROUND, ["nan"], ["all"], [0.1], [0], 2**31)
     assert set(found.unprovoked) == set(METHODS.names()) - {"none"}
     # The round has no root update and no history.
-    assert set(found.refused) == {"fltrust", "zeno-plus", "fldetector"}
+    assert set(found.refused) == {"fltrust", "zeno", "zeno-plus", "fldetector"}
     assert not set(found.methods) & set(found.refused)
     with pytest.raises(UsageError, match="stands alone"):
         drill(ROUND, ["nan"], ["all", "lomar"], [0.1], [0], 2**31)

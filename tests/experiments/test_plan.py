@@ -127,6 +127,19 @@ ATTACKED = BASE + '[attack]\nname = "label-flip"\nflip = ["1:7"]\nmalicious = "1
         ('method = "lomar"', 'method = "krum"\nassume_malicious = "many"', "number of clients"),
         ('method = "lomar"', 'method = "lomar"\nhistory = 0', "history: must be at least 1"),
         ("[[defense]]", "[training]\nlr = -1.0\n[[defense]]", "--lr"),
+        ('name = "label-flip"', "", "there is no attack"),
+        ('"10%"', '"200%"\nknowledge = "own"', "sees no round"),
+        ('malicious = "10%"', 'convert = "101%"', "no more than all clients"),
+        ('malicious = "10%"', 'malicious = ""', "must be a number of clients"),
+        ('malicious = "10%"', "malicious = []", "malicious: is empty"),
+        ('"1:7"', '"17"', "must be SOURCE:TARGET"),
+        ('["1:7"]', '["1:7", 3]', "do not go together"),
+        ('["1:7"]', '[["1:7"], 3]', "list of lists"),
+        ('"label-flip"', '"boost"\noptions = { boost = "ten" }', "must be of type float"),
+        ('method = "lomar"', 'method = "lomar"\noptions = { false_alarm = [1] }', "of type float"),
+        ("[[defense]]", "[[setting]]\n[[setting]]\n[[defense]]", "same name"),
+        ("[[defense]]", "[quick]\nround = 3\n[[defense]]", "did you mean 'rounds'?"),
+        ("[[defense]]", "[quick]\nsetting = 3\n[[defense]]", "of type list"),
         ("[[defense]]", "[training]\nepochs = 0\n[[defense]]", "--epochs"),
     ],
 )  # fmt: skip
@@ -145,7 +158,7 @@ def test_a_setting_has_a_pace_of_its_own_and_quick_changes_one_by_name():
     quick = {cell.setting: (cell.rounds, cell.data["clients"]) for cell in plan(text, True).cells}
     assert full == {"a": (9, 10), "b": (4, 10)}
     assert quick == {"a": (9, 10), "b": (2, 3)}
-    with pytest.raises(LomarError, match="there is no setting 'c'"):
+    with pytest.raises(LomarError, match="quick: setting: there is no 'c'"):
         plan(text.replace('[[quick.setting]]\nname = "b"', '[[quick.setting]]\nname = "c"'), True)
 
 
