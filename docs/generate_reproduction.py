@@ -1,10 +1,11 @@
 """Fill the tables of docs/reproduction.md from the result files beside it.
 
 A table stands between ``<!-- csv FILE key=value ... -->`` and ``<!-- end -->``. The keys:
-``columns`` (measures of results.csv, comma-separated), ``along`` (a column whose values go across,
-for one measure), ``paper`` (a table of the paper whose numbers stand beside), and any column of
-the file to choose rows by. Without ``--check`` the page is rewritten, with it a stale page is an
-error. The files are what ``lomar report`` writes as results.csv.
+``columns`` (measures of results.csv, comma-separated); ``along`` (columns whose values go across,
+for one measure) with ``down`` (what goes down, otherwise the defense); ``paper`` (a table of the
+paper whose numbers stand beside); and any column of the file to choose rows by, ``a|b`` for two
+values. The page is rewritten; with ``--check`` a stale page is an error. The files are what
+``lomar report`` writes as results.csv, less the columns of single labels.
 
     python docs/generate_reproduction.py [--check]
 """
@@ -20,41 +21,50 @@ from lomar_cli.experiments.printed import Printed
 
 HERE = Path(__file__).parent
 PAGE = HERE / "reproduction.md"
-NAMES = {"source": "source", "false_alarms": "false alarms", "auc": "AUC"}
-MARK = re.compile(
-    r"(<!-- csv (\S+)((?: [^\s=]+=(?:\"[^\"]*\"|\S+))*) -->\n)(.*?)(<!-- end -->)", re.S
-)
+NAMES = {"false_alarms": "false alarms", "auc": "AUC", "lambda": "lambda"}
+PAIR = r"[^\s=]+=(?:\"[^\"]*\"|[^\s\"]+)"
+MARK = re.compile(rf"(<!-- csv (\S+)((?: {PAIR})*) -->\n)(.*?)(<!-- end -->)", re.S)
 Row = dict[str, str]
 
 
 def filled(text: str) -> str:
     """The page with every table made anew."""
+    if left := re.search(r"\b[A-Z]+_[A-Z_]+\b", re.sub(r"`[^`]*`", "", text)):
+        raise SystemExit(f"docs/reproduction.md: {left[0]} is still to be written")
     return MARK.sub(lambda match: match[1] + _table(match[2], _keys(match[3])) + match[5], text)
 
 
 def _keys(text: str) -> dict[str, str]:
-    return {key: value.strip('"') for key, value in re.findall(r"(\S+?)=(\"[^\"]*\"|\S+)", text)}
+    return {
+        key: value.strip('"') for key, value in re.findall(r"(\S+?)=(\"[^\"]*\"|[^\s\"]+)", text)
+    }
 
 
 def _table(name: str, keys: dict[str, str]) -> str:
-    with (HERE / "reproduction" / name).open(newline="") as stream:
+    path = HERE / "reproduction" / name
+    if not path.is_file():
+        raise SystemExit(f"docs/reproduction.md: there is no reproduction/{name}")
+    with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     columns = keys.pop("columns").split(",")
-    along, paper = keys.pop("along", None), keys.pop("paper", None)
+    along, down = keys.pop("along", ""), keys.pop("down", "defense")
+    paper = keys.pop("paper", "")
     for key, value in keys.items():
-        wanted = value.split("|")
-        rows = [row for row in rows if row[key] in wanted]
+        rows = [row for row in rows if row[key] in value.split("|")]
     if not rows:
         raise SystemExit(f"{name}: no row has {keys}")
     if along:
-        return _across(rows, along, columns[0])
-    printed = Printed(paper) if paper else None
-    heads, lines = ["defense"], []
+        return _across(rows, along.split(","), down, columns[0])
+    return _plain(rows, columns, Printed(paper) if paper else None)
+
+
+def _plain(rows: list[Row], columns: list[str], printed: Printed | None) -> str:
+    """A line a row; the paper's number before each of ours."""
+    heads = ["defense"]
     for column in columns:
-        heads += [
-            f"{NAMES.get(column, column)}{', paper' if own else ''}"
-            for own in ((True, False) if printed else (False,))
-        ]
+        title = NAMES.get(column, column.removeprefix("per_label."))
+        heads += [f"{title}, paper", title] if printed else [title]
+    lines = []
     for row in rows:
         cells = [row["defense"]]
         for column in columns:
@@ -66,24 +76,36 @@ def _table(name: str, keys: dict[str, str]) -> str:
     return _markdown(heads, lines)
 
 
-def _across(rows: list[Row], along: str, measure: str) -> str:
-    """Defenses down, the values of ``along`` across; an unattacked run has one value for all."""
-    values = list(dict.fromkeys(row[along] for row in rows if row["attack"] != "none"))
+def _across(rows: list[Row], along: list[str], down: str, measure: str) -> str:
+    """Values of ``along`` across; a run without attack stands at no share, so it fills its line."""
+    points = list(dict.fromkeys(tuple(row[key] for key in along) for row in rows))
+    points = [point for point in points if all(point)]
     lines = []
-    for defense in dict.fromkeys(row["defense"] for row in rows):
-        mine = [row for row in rows if row["defense"] == defense]
+    for name in dict.fromkeys(row[down] for row in rows):
         cells = []
-        for value in values:
-            fitting = [row for row in mine if row[along] == value or row[along] == ""]
+        for point in points:
+            pairs = list(zip(along, point, strict=True))
+            fitting = [
+                row
+                for row in rows
+                if row[down] == name and all(row[key] in (value, "") for key, value in pairs)
+            ]
+            if len(fitting) > 1:
+                raise SystemExit(f"{name}, {point}: {len(fitting)} rows for one cell; choose more")
             cells.append(_value(fitting[0], measure) if fitting else "")
-        lines.append([defense, *cells])
-    return _markdown([NAMES.get(measure, measure), *values], lines)
+        lines.append([name, *cells])
+    heads = [", ".join(_said(*pair) for pair in zip(along, point, strict=True)) for point in points]
+    return _markdown([NAMES.get(measure, measure), *heads], lines)
+
+
+def _said(key: str, value: str) -> str:
+    return f"lambda {float(value):g}" if key == "lambda" else value
 
 
 def _value(row: Row, column: str) -> str:
-    if not row[column]:
-        return "n/a" if row["not_applicable"] else ""
-    spread = row[f"{column}_sd"]
+    if not row.get(column):
+        return "n/a" if row.get("not_applicable") else ""
+    spread = row.get(f"{column}_sd")
     return f"{float(row[column]):.3f}" + (f" ± {float(spread):.3f}" if spread else "")
 
 
