@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lomar_cli.attacks.registry import ATTACKS, round_attack
 from lomar_cli.experiments.plan import Cell
 from lomar_cli.experiments.schema import split_options
@@ -82,7 +80,7 @@ class Attackers:
                 attack.get("knowledge", "all"),
                 Sources(replay=before if replays else None),
                 truth=said,
-                seed=_seed(self.cell.seed, number),
+                seed=self.cell.derived_seed(number, 1),
                 force=True,
             )
             poisoned.replace(made)
@@ -98,7 +96,3 @@ class Attackers:
     def _named(self, attack: Mapping[str, Any]) -> Who:
         # Clients that an attack adds do not train, so they are added anew to every round.
         return self._who(attack) if "malicious" in attack else Who(convert_named=self.truth)
-
-
-def _seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])

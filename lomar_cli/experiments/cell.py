@@ -12,17 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lomar_cli.errors import LomarError, NeedsHistoryError, NotApplicableError, UsageError
 from lomar_cli.experiments.attackers import Attackers
 from lomar_cli.experiments.measured import Measured, measure
 from lomar_cli.experiments.plan import Cell
-from lomar_cli.experiments.schema import who_hears
+from lomar_cli.experiments.schema import LOADER, SCHEME, training_of, who_hears
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.model import read_model
 from lomar_cli.files.truth import read_json
-from lomar_cli.learning.registry import Training
 from lomar_cli.stages.aggregate import Aggregated, aggregate
 from lomar_cli.stages.holdout import HeldOut
 from lomar_cli.stages.init_model import init_model
@@ -31,8 +28,6 @@ from lomar_cli.stages.score import score
 from lomar_cli.stages.train import train
 
 KEEPS = ("none", "last", "all")
-_SCHEME = ("imbalance", "rare", "alpha", "shards")
-LOADER = ("size", "label_column", "group_column")
 
 
 class CellRun:
@@ -102,12 +97,12 @@ class CellRun:
             data.get("clients"),
             data.get("samples_per_client"),
             data.get("scheme", "paper"),
-            {key: data[key] for key in _SCHEME if key in data},
+            {key: data[key] for key in SCHEME if key in data},
             self.cell.seed,
         )
         if (samples := self.cell.defense.get("root_samples")) is not None:
             # Data of the defender's own, drawn apart from the clients'.
-            self._partition(self._root_split, 1, samples, "iid", {}, _seed(self.cell.seed, 0, 1))
+            self._partition(self._root_split, 1, samples, "iid", {}, self.cell.derived_seed(0, 1))
         return self.attackers.split(clean, self.data_file)
 
     def _first(self, split: Path) -> None:
@@ -215,14 +210,13 @@ class CellRun:
             raise NotApplicableError(str(error)) from None
 
     def _train(self, split: Path, made: Path, before: Path, number: int) -> None:
-        settings = {key: value for key, value in self.cell.training.items() if key != "model"}
         train(
             split,
             made,
             self.architecture,
             before,
             # A seed of its own for every round, so that batches differ between rounds.
-            Training(**settings, seed=_seed(self.cell.seed, number), jobs=1),
+            training_of(self.cell.training, seed=self.cell.derived_seed(number), jobs=1),
             self.data_dir,
             force=True,
             data_file=self.data_file,
@@ -274,7 +268,3 @@ class CellRun:
 
     def _model(self, number: int) -> Path:
         return self.folder / f"model-{number:04d}.h5"
-
-
-def _seed(*words: int) -> int:
-    return int(np.random.SeedSequence(words).generate_state(1)[0])

@@ -19,11 +19,11 @@ import numpy as np
 
 from lomar_cli.data import registry
 from lomar_cli.data.partition import SCHEMES
-from lomar_cli.experiments.cell import LOADER, CellRun
+from lomar_cli.experiments.cell import CellRun
 from lomar_cli.experiments.plan import Cell
+from lomar_cli.experiments.schema import LOADER, training_of
 from lomar_cli.files.round import open_round
 from lomar_cli.files.split import read_split
-from lomar_cli.learning.registry import Training
 
 # One round of a cell beside training, on top of the products: reading, writing and syncing.
 _OVERHEAD = 0.15
@@ -90,7 +90,7 @@ def _added(cell: Cell, clients: int) -> int:
 
 
 def _steps(cell: Cell, examples: int) -> int:
-    training = Training(**{k: v for k, v in cell.training.items() if k != "model"})
+    training = training_of(cell.training)
     per_epoch = -(-examples // training.batch_size)
     return training.local_steps or training.epochs * per_epoch
 

@@ -42,7 +42,19 @@ class Measured:
 def measure(of: Measured) -> dict[str, Any]:
     """The row of measurements of the round."""
     row: dict[str, Any] = {"round": of.number}
-    accuracy, verdict = _evaluated(of, "test")
+    trains = "training" in of.cell.measure
+    found = evaluate(
+        of.model,
+        None,
+        of.split,
+        of.cell.attack.get("flip", []),
+        of.scores,
+        of.truth if of.scores is not None else None,
+        of.data_dir,
+        data_file=of.data_file,
+        part="both" if trains else "test",
+    )
+    accuracy, verdict = found["accuracy"], found.get("detection", {})
     row.update({key: accuracy.get(key) for key in ACCURACY})
     row["per_label"] = accuracy["per_label"]
     if "attack_success" in accuracy:
@@ -58,30 +70,13 @@ def measure(of: Measured) -> dict[str, Any]:
             _clients(of.made), (~of.used).astype(float), of.used, _malicious(of)
         )
         row["found"], row["false_alarms"] = left_out["found"], left_out["false_alarms"]
-    if "training" in of.cell.measure:
-        training, _ = _evaluated(of, "train")
-        row["training"] = {key: training.get(key) for key in ACCURACY}
+    if trains:
+        row["training"] = {key: found["accuracy_training"].get(key) for key in ACCURACY}
     if "map" in of.cell.measure and last:
         labels = dict.fromkeys(":".join(of.cell.attack.get("flip", [])).split(":"))
-        with open_round(of.made) as found:
-            row["map"] = updates_map(found.updates, _malicious(of), [one for one in labels if one])
+        with open_round(of.made) as sent:
+            row["map"] = updates_map(sent.updates, _malicious(of), [one for one in labels if one])
     return row
-
-
-def _evaluated(of: Measured, part: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    found = evaluate(
-        of.model,
-        None,
-        of.split,
-        of.cell.attack.get("flip", []),
-        of.scores,
-        of.truth if of.scores is not None else None,
-        of.data_dir,
-        data_file=of.data_file,
-        part=part,
-    )
-    accuracy = found["accuracy" if part == "test" else "accuracy_training"]
-    return accuracy, found.get("detection", {})
 
 
 def _malicious(of: Measured) -> set[str]:

@@ -16,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lomar_cli.errors import InputError, UsageError, nearest
 from lomar_cli.experiments.schema import (
     GENERAL,
@@ -69,6 +71,10 @@ class Cell:
         text = json.dumps(self.described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def derived_seed(self, *words: int) -> int:
+        """A seed of its own for each purpose that ``words`` name."""
+        return int(np.random.SeedSequence([self.seed, *words]).generate_state(1)[0])
+
     @property
     def attacked(self) -> bool:
         return bool(self.attack.get("name", "none") != "none")
@@ -78,12 +84,13 @@ class Cell:
         """A few words for a progress display."""
         points = [f"lambda {self.data.get('imbalance', 0)}"] if "imbalance" in self.data else []
         if self.attacked:
-            points.append(f"{self.attack['name']} {_share(self.attack)}")
+            points.append(f"{self.attack['name']} {share_said(self.attack)}")
         return f"{self.setting}, {', '.join([*points, self.defense['name']])}, seed {self.seed}"
 
 
-def _share(attack: dict[str, Any]) -> str:
-    return str(attack.get("malicious") or attack.get("convert"))
+def share_said(attack: dict[str, Any]) -> str:
+    """How many attack, in the experiment's words; empty where it has none."""
+    return str(attack.get("malicious") or attack.get("convert") or "")
 
 
 @dataclass(frozen=True)

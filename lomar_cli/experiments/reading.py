@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lomar_cli.errors import InputError
+from lomar_cli.experiments.plan import share_said
 from lomar_cli.experiments.results import Group, Place, Point, Results, Trouble, unique
 from lomar_cli.experiments.sweep import RESULT_VERSION
 from lomar_cli.files.text import printable
@@ -131,15 +132,11 @@ def _point(cell: dict[str, Any], varying: dict[str, set[str]]) -> Point:
     place = Place(
         setting=cell["setting"] + told("data") + told("training"),
         imbalance=float(cell["data"].get("imbalance", 0.0)),
-        malicious="" if name == "none" else _share(attack),
+        malicious="" if name == "none" else share_said(attack),
         attack=described,
         flips=" ".join(map(str, attack.get("flip") or [])),
     )
     return Point(place, cell["defense"]["name"])
-
-
-def _share(attack: dict[str, Any]) -> str:
-    return str(attack.get("malicious") or attack.get("convert") or "")
 
 
 def _plain(value: Any) -> str:

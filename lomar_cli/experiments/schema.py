@@ -74,6 +74,9 @@ DEFENSE = {
 }
 LAYOUTS = ("table", "table3", "labels", "table5", "roc", "map")
 MEASURES = ("training", "map")
+# Keys of the data that are options of the partition scheme, and of the data set's loader.
+SCHEME = ("imbalance", "rare", "alpha", "shards")
+LOADER = ("size", "label_column", "group_column")
 # Keys of an attack that stand beside its options: those of an attack on splits.
 SHORT = ("flip", "style", "poison_fraction")
 # Keys that hold a list or a table by nature: they are an axis only as a list of these.
@@ -138,6 +141,11 @@ def check_words(found: list[Any], known: tuple[str, ...], where: str) -> None:
         check_name(str(word), list(known), where)
 
 
+def training_of(part: Mapping[str, Any], **more: Any) -> Training:
+    """The training that a part of the file describes; the model is another matter."""
+    return Training(**{key: value for key, value in part.items() if key != "model"}, **more)
+
+
 def check_points(parts: Mapping[str, list[dict[str, Any]]], where: str) -> None:
     """Refuse names and options that no registry has, at every point of the axes."""
     for point in parts["data"]:
@@ -148,7 +156,7 @@ def check_points(parts: Mapping[str, list[dict[str, Any]]], where: str) -> None:
         if "model" in point:
             check_name(point["model"], list(MODELS), f"{where}: training: model")
         with _located(f"{where}: training"):
-            check_training(Training(**{k: v for k, v in point.items() if k != "model"}))
+            check_training(training_of(point))
 
 
 def _check_data(point: dict[str, Any], where: str) -> None:
@@ -157,7 +165,7 @@ def _check_data(point: dict[str, Any], where: str) -> None:
     check_name(point["name"], list(DATASETS), f"{where}: name")
     scheme = point.get("scheme", "paper")
     check_name(scheme, list(SCHEMES), f"{where}: scheme")
-    for key in ("imbalance", "rare", "alpha", "shards"):
+    for key in SCHEME:
         if key in point and key not in SCHEMES[scheme].options:
             raise InputError(f"{where}: {key}: the scheme {scheme} has no such option")
     for key in ("clients", "samples_per_client", "shards", "size"):
@@ -170,7 +178,7 @@ def _check_data(point: dict[str, Any], where: str) -> None:
     if "rare" in point:
         check_name(point["rare"], list(RARE), f"{where}: rare")
     about = DATASETS[point["name"]]
-    for key in ("size", "label_column", "group_column"):
+    for key in LOADER:
         if key in point and key not in about.options:
             raise InputError(f"{where}: {key}: the data set {point['name']} has no such option")
     if "file" in point and not about.endings:
