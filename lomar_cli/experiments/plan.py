@@ -145,22 +145,23 @@ def make_plan(document: dict[str, Any], name: str, quick: bool, where: str) -> P
     """Check a parsed experiment and unfold it."""
     document = dict(document)
     shortened = document.pop("quick", {})
-    _check_quick(shortened, document, where)
+    parts = dict.fromkeys(PARTS, dict)
+    check_keys(document, {**GENERAL, "setting": list, "defense": list, **parts}, where)
+    check_keys(shortened, {**GENERAL, "setting": list, **parts}, f"{where}: quick")
+    names = _check_settings(document, f"{where}: setting")
+    for name in _check_settings(shortened, f"{where}: quick: setting"):
+        check_name(name, names, f"{where}: quick: setting")
     if quick:
         if not shortened:
             raise InputError(f"{where}: quick: this experiment has no reduced version")
         document = _overlay(document, shortened)
-    check_keys(
-        document, {**GENERAL, "setting": list, "defense": list, **dict.fromkeys(PARTS, dict)}, where
-    )
     layout = str(document.get("layout", "table"))
     check_name(layout, list(LAYOUTS), f"{where}: layout")
     check_words(document.get("measure", []), MEASURES, f"{where}: measure")
     defenses = _defenses(document, where)
     seeds = check_seeds(document.get("seeds", [0]), where)
     settings = document.get("setting") or [{"name": "all"}]
-    titles = [str(one.get("name", "all")) for one in settings if isinstance(one, dict)]
-    if len(set(titles)) < len(titles):
+    if len(set(names)) < len(names):
         raise InputError(f"{where}: setting: two have the same name; give each its own")
     cells = [
         replace(cell, defense=defense, seed=seed)
@@ -182,7 +183,6 @@ def make_plan(document: dict[str, Any], name: str, quick: bool, where: str) -> P
 def _points(document: dict[str, Any], setting: Any, where: str) -> Iterator[Cell]:
     """A cell without defense and seed for each point of a setting's axes."""
     where = f"{where}: setting"
-    check_keys(setting, SETTING, where)
     title = str(setting.get("name", "all"))
     where = f"{where} {title}" if "name" in setting else where
     parts = {}
@@ -203,16 +203,11 @@ def _points(document: dict[str, Any], setting: Any, where: str) -> Iterator[Cell
         yield Cell(title, data, attack, training, {}, rounds, every, 0, measure)
 
 
-def _check_quick(quick: Any, document: dict[str, Any], where: str) -> None:
-    """Refuse a reduced version that holds what it cannot, also when it is not asked for."""
-    parts = dict.fromkeys(PARTS, dict)
-    check_keys(quick, {**GENERAL, **parts, "setting": list}, f"{where}: quick")
+def _check_settings(document: dict[str, Any], where: str) -> list[str]:
+    """Refuse settings with what they cannot hold; return their names."""
     for entry in document.get("setting", []):
-        check_keys(entry, SETTING, f"{where}: setting")
-    names = [str(entry.get("name")) for entry in document.get("setting", [])]
-    for entry in quick.get("setting", []):
-        check_keys(entry, SETTING, f"{where}: quick: setting")
-        check_name(str(entry.get("name")), names, f"{where}: quick: setting")
+        check_keys(entry, SETTING, where)
+    return [str(entry.get("name", "all")) for entry in document.get("setting", [])]
 
 
 def _digest(path: Path, where: str) -> str:
@@ -229,7 +224,7 @@ def _overlay(document: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:
     are. A setting's own pace gives way to that of the reduced version.
     """
     result = {**document, "setting": [dict(entry) for entry in document.get("setting", [])]}
-    named = {entry.get("name"): entry for entry in result["setting"]}
+    named = {str(entry.get("name", "all")): entry for entry in result["setting"]}
     for key, value in quick.items():
         if key == "setting":
             continue
@@ -243,7 +238,7 @@ def _overlay(document: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:
         for entry in result["setting"]:
             entry.pop(key, None)
     for more in quick.get("setting", []):
-        entry = named[more["name"]]
+        entry = named[str(more.get("name", "all"))]
         for key, value in more.items():
             entry[key] = {**entry.get(key, {}), **value} if key in PARTS else value
     if not result["setting"]:

@@ -139,6 +139,7 @@ ATTACKED = BASE + '[attack]\nname = "label-flip"\nflip = ["1:7"]\nmalicious = "1
         ('method = "lomar"', 'method = "lomar"\noptions = { false_alarm = [1] }', "of type float"),
         ("[[defense]]", "[[setting]]\n[[setting]]\n[[defense]]", "same name"),
         ("[[defense]]", "[quick]\nround = 3\n[[defense]]", "did you mean 'rounds'?"),
+        ("rounds = 4", "rounds = 4\nsetting = 3", "setting: must be of type list"),
         ("[[defense]]", "[quick]\nsetting = 3\n[[defense]]", "of type list"),
         ("[[defense]]", "[training]\nepochs = 0\n[[defense]]", "--epochs"),
     ],
