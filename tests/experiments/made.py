@@ -1,10 +1,8 @@
-"""Results folders written by hand, as ``lomar run`` would leave them; nothing is trained."""
+"""Results folders as ``lomar run`` writes them, of rows made up here; nothing is trained."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
+from lomar_cli.experiments import sweep
 from lomar_cli.experiments.plan import make_plan
 
 DEFENSES = (
@@ -33,32 +31,12 @@ def plan(settings, defenses=DEFENSES, seeds=(0, 1), **general):
 
 def folder(path, plan, row, status=lambda cell: ("done", "")):
     """Write ``plan`` as run: ``row(cell)`` gives its last row, or all of them as a list."""
-    (path / "cells").mkdir(parents=True)
-    head = {
-        "result_version": 1,
-        "name": plan.name,
-        "title": plan.title,
-        "about": plan.about,
-        "layout": plan.layout,
-        "quick": plan.quick,
-        "document": plan.document,
-        "cells": [cell.key for cell in plan.cells],
-    }
-    (path / "experiment.json").write_text(json.dumps(head))
+    sweep.prepare(plan, path, force=False)
     for cell in plan.cells:
         state, reason = status(cell)
         rows = row(cell) if state == "done" else []
         rows = rows if isinstance(rows, list) else [{"round": cell.rounds, **rows}]
-        result = {
-            "result_version": 1,
-            "version": "0.1.0",
-            "cell": asdict(cell),
-            "status": state,
-            "reason": reason,
-            "rows": rows,
-        }
-        (path / "cells" / f"{cell.key}.json").write_text(json.dumps(result))
-        (path / "cells" / f"{cell.key}.time").write_text('{"seconds": 1.5}')
+        sweep.write_result(path, cell, state, reason, rows, 1.5)
     return path
 
 
