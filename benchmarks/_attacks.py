@@ -1,0 +1,147 @@
+"""The attacks of the benchmarks, by name: what the attackers train on, and what they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from _rounds import HONEST, OWN, Rounds
+from numpy.typing import NDArray
+
+from lomar_cli.attacks.context import Earlier
+from lomar_cli.attacks.registry import make_round_attack
+from lomar_cli.errors import NotApplicableError, UsageError
+from lomar_cli.files.updates import Updates
+from lomar_cli.learning.logistic import OUTPUT
+from lomar_cli.stages.defender import flatten
+from lomar_cli.stages.poison import Knowledge, turn
+
+Rows = NDArray[np.intp]
+PAIRS, FIRST = "pairs", "first"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """``part`` is what attackers train on (``_rounds.Rounds``); ``then`` an attack on the round.
+
+    In ``part``, "first" stands for the data set's usual label flip and "pairs" for all of its
+    flips at once. ``only`` names the data sets that it makes sense on, () for all.
+    """
+
+    part: str = OWN
+    then: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+
+
+PICTURES = ("mnist", "digits", "images")
+LIKE = ("mnist", "digits")
+ATTACKS = {
+    "none": Attack("none"),
+    "pure": Attack("pure first"),
+    "mixed": Attack("mixed first"),
+    "pure-pairs": Attack("pure pairs"),
+    "mixed-pairs": Attack("mixed pairs"),
+    "pure-4:9": Attack("pure 4:9", only=LIKE),
+    "pure-5:3": Attack("pure 5:3", only=LIKE),
+    "mixed-4:9": Attack("mixed 4:9", only=LIKE),
+    "mixed-5:3": Attack("mixed 5:3", only=LIKE),
+    "boosted": Attack("pure first", "boost"),
+    "boosted-mixed": Attack("mixed first", "boost"),
+    "stealth": Attack("pure first", "stealth-model-poison"),
+    "model-replacement": Attack("pure first", "model-replacement"),
+    "neurotoxin": Attack("pure first", "neurotoxin"),
+    "backdoor": Attack("backdoor 7", only=PICTURES),
+    "dba": Attack("dba 7", only=PICTURES),
+    "sign-flip": Attack(then="sign-flip"),
+    "noise": Attack(then="gaussian-noise"),
+    "nan": Attack(then="nan"),
+    "inf": Attack(then="inf"),
+    "alie": Attack(then="alie"),
+    "ipm": Attack(then="ipm"),
+    "fang-krum": Attack(then="fang-krum"),
+    "fang-trimmed-mean": Attack(then="fang-trimmed-mean"),
+    "min-max": Attack(then="min-max"),
+    "min-sum": Attack(then="min-sum"),
+    "mimic": Attack(then="mimic"),
+    "free-rider-zero": Attack(then="free-rider-zero"),
+    "free-rider-replay": Attack(then="free-rider-replay"),
+    "adaptive-lomar": Attack(then="adaptive-lomar"),
+    "sybil-groups": Attack(then="sybil-groups"),
+}
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A round as the server gets it; ``malicious`` (clients,) is the truth."""
+
+    updates: Updates
+    malicious: NDArray[np.bool_]
+
+
+def ways(attack: Attack, flips: Sequence[str]) -> str:
+    """The part that the attackers train, with the data set's own flips in it."""
+    return attack.part.replace(FIRST, flips[0]).replace(PAIRS, ",".join(flips))
+
+
+def attacked(rounds: Rounds, number: int, name: str, tau: float, flips: Sequence[str]) -> Attacked:
+    """Round ``number`` with ``tau`` attackers for each honest client.
+
+    Malicious are attackers that poisoned at least one sample; one that holds none of the source
+    label trains as an honest client does, and counts as one. Attacks on the round make no such
+    difference. NotApplicableError where the attack cannot be made of this round.
+    """
+    attack, world = ATTACKS[name], rounds.world
+    if attack.only and world.data not in attack.only:
+        raise NotApplicableError(f"{name}: not on {world.data}")
+    honest = rounds.part(number, HONEST).tensors
+    if name == "none" or not tau:
+        return _in_order(world.ids[: world.clients], honest, world.samples, set())
+    many = world.attackers(tau)
+    spare = rounds.part(number, ways(attack, flips))
+    tensors = {k: np.concatenate([honest[k], spare.tensors[k][:many]]) for k in honest}
+    ids = world.ids[: world.clients + many]
+    guilty = set(ids[world.clients :])
+    if attack.part != OWN:
+        acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
+        guilty = {client for client, poisoned in acts if poisoned}
+    if not guilty:
+        raise NotApplicableError(f"{name}: no attacker holds a sample to poison")
+    made = _in_order(ids, tensors, world.samples, guilty)
+    if attack.then is None:
+        return made
+    seed = 1000 * world.seed + number
+    try:
+        knowledge = Knowledge(earlier=_before(rounds, number, attack.then))
+        action = make_round_attack(attack.then, attack.options)
+        done = turn(made.updates, action, guilty, knowledge, seed).updates
+    except UsageError as error:
+        raise NotApplicableError(f"{name}: {error}") from None
+    return Attacked(done, np.array([client in guilty for client in done.clients]))
+
+
+def _before(rounds: Rounds, number: int, attack: str) -> Earlier | None:
+    """The honest clients' earlier round, for who sends it again."""
+    if attack != "free-rider-replay" or number == 1:
+        return None
+    world = rounds.world
+    tensors = rounds.peek(number - 1, HONEST).tensors
+    updates = _in_order(world.ids[: world.clients], tensors, world.samples, set()).updates
+    rows = np.arange(world.clients)
+    return Earlier(updates.clients, flatten(updates, rows), updates.num_examples.astype(float))
+
+
+def _in_order(
+    ids: Sequence[str], tensors: Mapping[str, Any], samples: int, guilty: set[str]
+) -> Attacked:
+    """Clients sorted by their ids, so that no place in the round tells on anybody."""
+    order = sorted(range(len(ids)), key=lambda row: ids[row])
+    clients = [ids[row] for row in order]
+    rows = np.array(order, np.intp)
+    labels = [str(label) for label in range(len(tensors[OUTPUT.weight][0]))]
+    sorted_ = {name: np.ascontiguousarray(value[rows]) for name, value in tensors.items()}
+    counts = np.full(len(ids), samples, np.int64)
+    updates = Updates(clients, counts, sorted_, OUTPUT, labels)
+    return Attacked(updates, np.array([client in guilty for client in clients]))

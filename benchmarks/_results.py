@@ -1,0 +1,70 @@
+"""A results file that grows by whole lines and is gone on with: CSV, a row a cell and method."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lomar_cli.files.atomic import atomic_bytes
+from lomar_cli.files.lock import locked
+
+Row = dict[str, str]
+
+
+class Results:
+    """``keys`` are the columns that name a row, ``values`` the measured ones."""
+
+    def __init__(self, path: Path, keys: Sequence[str], values: Sequence[str]) -> None:
+        self.path, self.keys, self.columns = path, tuple(keys), [*keys, *values]
+
+    def read(self) -> list[Row]:
+        """All whole rows; a line that a killed run left unfinished is passed over."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        rows = list(csv.DictReader(io.StringIO(whole)))
+        if whole and next(csv.reader(io.StringIO(whole))) != self.columns:
+            raise SystemExit(f"{self.path}: has other columns; name another file with -o")
+        return rows
+
+    def done(self) -> set[tuple[str, ...]]:
+        return {self.key(row) for row in self.read()}
+
+    def key(self, row: Row) -> tuple[str, ...]:
+        return tuple(row[name] for name in self.keys)
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows in one write, also from several processes."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writerows(rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.path.with_suffix(".lock")), self.path.open("ab+") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            head = "" if size else ",".join(self.columns) + "\n"
+            if size:
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    self._cut(stream.fileno())
+            stream.write((head + text.getvalue()).encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def drop(self, column: str, values: Iterable[str]) -> None:
+        """Forget the rows with these values, to be made anew."""
+        gone = set(values)
+        kept = [row for row in self.read() if row[column] not in gone]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        atomic_bytes(self.path, text.getvalue().encode(), force=True)
+
+    def _cut(self, handle: int) -> None:
+        """Take off an unfinished last line."""
+        content = self.path.read_bytes()
+        os.ftruncate(handle, content.rfind(b"\n") + 1)

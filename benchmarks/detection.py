@@ -1,0 +1,246 @@
+"""Who finds which attackers: every method on every attack, data set, spread of labels and round.
+
+    python benchmarks/detection.py [--cache DIR] [--methods NAME,...|all] [-o results.csv] [--full]
+
+The default is a small grid that takes minutes; --full is the whole one, and every axis can be set
+by itself. A row a cell and method is added to the results file as it is made, and cells that are
+there are not made again: a run that was killed goes on, and --again NAME,... judges anew by some
+methods. Trained rounds are kept in --cache, so that this takes no training. ``detection_report.py``
+makes tables of the file.
+
+Softmax regression, 5 epochs, batches of 20, learning rate 0.01. Attackers are added to the honest
+clients, tau for each. Rounds go on by the average of the honest clients. Malicious are attackers
+that poisoned at least one sample; one that holds no sample of the source label counts as honest.
+Methods that take a number of malicious clients are told the true one, methods that need trusted
+data get an honest client's; nobody has these in practice, and lomar-auto does without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _attacks import ATTACKS, Attacked, attacked
+from _ceiling import separator
+from _results import Results, Row
+from _rounds import Rounds
+from _worlds import SIZES, World
+
+from lomar_cli.errors import LomarError, NotApplicableError, UsageError
+from lomar_cli.learning.loss import loss_on
+from lomar_cli.learning.metrics import detection
+from lomar_cli.scoring.judge import Screened, prepare
+from lomar_cli.scoring.registry import METHODS
+from lomar_cli.threads import one_blas_thread
+
+KEYS = ("data", "scheme", "level", "clients", "samples", "tau", "round", "seed", "attack", "method")
+VALUES = ("n", "malicious", "auc", "found", "false_alarms", "threshold", "separator", "reason")
+LAMBDAS = ("0", "0.3", "0.5", "0.7", "0.9")
+QUICK = {
+    "data": "digits,mnist",
+    "schemes": "0,0.5,0.9",
+    "taus": "0.1,0.3",
+    "rounds": "1",
+    "seeds": "1,2",
+    "attacks": "none,pure,mixed,boosted,sign-flip,alie,ipm,min-max",
+    "methods": "lomar,lomar-auto,lof,krum,foolsgold",
+}
+FULL = {
+    "data": ",".join(SIZES),
+    "schemes": ",".join([*LAMBDAS, "dirichlet0.1", "dirichlet1"]),
+    "taus": "0.1,0.2,0.3,0.4",
+    "rounds": "1,3,10",
+    "seeds": "1,2,3,4,5",
+    "attacks": "all",
+    "methods": "all",
+}
+ABOUT = {
+    "data": "data sets",
+    "schemes": "lambdas of the paper's partition, and dirichletALPHA",
+    "taus": "attackers for each honest client",
+    "rounds": "rounds that are judged",
+    "seeds": "seeds",
+    "attacks": "attacks, or all",
+    "methods": "methods, or all",
+}
+TRUSTED = {"fltrust", "zeno", "zeno-plus"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """What is asked for: lists of each axis, and where results and trained rounds lie."""
+
+    taus: Sequence[float]
+    rounds: Sequence[int]
+    attacks: Sequence[str]
+    methods: Sequence[str]
+    output: Path
+    cache: Path | None
+    data_dir: Path | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, about in ABOUT.items():
+        parser.add_argument(f"--{name}", help=f"{about} (default {QUICK[name]})")
+    parser.add_argument("--full", action="store_true", help="the whole grid, where not set")
+    parser.add_argument("--clients", type=int, help="honest clients (default: by data set)")
+    parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
+    parser.add_argument("--again", default="", help="judge anew by these methods")
+    parser.add_argument("--cache", type=Path, help="folder that keeps trained rounds")
+    parser.add_argument("--data-dir", type=Path, help="default: LOMAR_DATA_DIR")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("-o", "--output", type=Path, default=Path("detection.csv"))
+    given = parser.parse_args()
+    axes = {name: _axis(given, name) for name in ABOUT}
+    grid = Grid(
+        [float(one) for one in axes["taus"]],
+        [int(one) for one in axes["rounds"]],
+        _known("--attacks", axes["attacks"], list(ATTACKS)),
+        _known("--methods", axes["methods"], METHODS.names(), given.methods is None),
+        given.output,
+        given.cache,
+        given.data_dir,
+    )
+    if given.again and given.output.exists():
+        results(grid).drop("method", given.again.split(","))
+    worlds = [
+        World(
+            data,
+            scheme,
+            int(seed),
+            given.clients or SIZES[data].clients,
+            given.samples or SIZES[data].samples,
+            given.data_dir,
+        )
+        for seed, data, scheme in itertools.product(axes["seeds"], axes["data"], axes["schemes"])
+    ]
+    run(worlds, grid, given.jobs)
+
+
+def _axis(given: argparse.Namespace, name: str) -> list[str]:
+    text = getattr(given, name) or (FULL if given.full else QUICK)[name]
+    return [one for one in text.split(",") if one]
+
+
+def _known(flag: str, names: list[str], known: list[str], lenient: bool = False) -> list[str]:
+    if names == ["all"]:
+        return known
+    missing = [name for name in names if name not in known]
+    if missing and not lenient:
+        raise SystemExit(f"{flag}: there is no {missing[0]} (known: {', '.join(known)})")
+    return [name for name in names if name in known]
+
+
+def results(grid: Grid) -> Results:
+    return Results(grid.output, KEYS, VALUES)
+
+
+def run(worlds: Sequence[World], grid: Grid, jobs: int) -> None:
+    """Judge all worlds, ``jobs`` at a time; say on stderr how far it is."""
+    from joblib import Parallel, delayed
+
+    work = (delayed(judge_world)(world, grid) for world in worlds)
+    done = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work)
+    for number, made in enumerate(done, 1):
+        print(f"{number} of {len(worlds)} worlds, {made}", file=sys.stderr, flush=True)
+
+
+def judge_world(world: World, grid: Grid) -> str:
+    """Make the rows of one world that are missing; what was done, in words."""
+    file = results(grid)
+    there, rounds, count = file.done(), Rounds(world, grid.cache), 0
+    for number, attack, tau in _cells(grid):
+        about = _about(world, number, attack, tau)
+        left = [m for m in grid.methods if file.key({**about, "method": m}) not in there]
+        if left:
+            with one_blas_thread():
+                rows = judge_cell(rounds, number, attack, tau, left)
+            file.append({**about, **row} for row in rows)
+            count += len(rows)
+    return f"{world.name}: {count} rows"
+
+
+def _cells(grid: Grid) -> Iterator[tuple[int, str, float]]:
+    for number, attack in itertools.product(grid.rounds, grid.attacks):
+        for tau in [0.0] if attack == "none" else grid.taus:
+            yield number, attack, tau
+
+
+def _about(world: World, number: int, attack: str, tau: float) -> Row:
+    named = world.scheme.startswith("dirichlet")
+    return {
+        "data": world.data,
+        "scheme": "dirichlet" if named else "paper",
+        "level": world.scheme.removeprefix("dirichlet"),
+        "clients": str(world.clients),
+        "samples": str(world.samples),
+        "tau": f"{tau:g}",
+        "round": str(number),
+        "seed": str(world.seed),
+        "attack": attack,
+    }
+
+
+def judge_cell(
+    rounds: Rounds, number: int, attack: str, tau: float, methods: Sequence[str]
+) -> list[Row]:
+    """A row a method; where there is no verdict, the reason for it."""
+    try:
+        made = attacked(rounds, number, attack, tau, SIZES[rounds.world.data].flips)
+    except NotApplicableError as error:
+        return [{"method": name, "reason": str(error)} for name in methods]
+    seen = prepare(made.updates, seed=rounds.world.seed)
+    ceiling = None
+    if "mixed" in attack or attack == "label-mix-walk":
+        ceiling = separator(made.updates, made.malicious, rounds.world.seed)
+    rows = []
+    for name in methods:
+        screened = trusting(rounds, number, made) if name in TRUSTED else seen
+        rows.append({"method": name, **verdict(screened, made, name), "separator": _text(ceiling)})
+    return rows
+
+
+def trusting(rounds: Rounds, number: int, made: Attacked) -> Screened:
+    """The round with what a defender with data of its own has: an honest client's worth of it."""
+    world = rounds.world
+    root, samples = rounds.root(number)
+    data, model = world.dataset, rounds.model(number)
+    loss = loss_on("logistic", data, samples, data.y_train[samples])
+    return prepare(
+        made.updates,
+        seed=world.seed,
+        root=root,
+        loss=lambda step: loss({key: model[key] + step.get(key, 0) for key in model}),
+    )
+
+
+def verdict(screened: Screened, made: Attacked, name: str) -> Row:
+    """What a method says of a round, against the truth."""
+    guilty = [c for c, bad in zip(made.updates.clients, made.malicious, strict=True) if bad]
+    counts: dict[str, Any] = {"n": str(len(made.malicious)), "malicious": str(len(guilty))}
+    try:
+        method = METHODS.make(name, {"assume_malicious": str(len(guilty))}, strict=False)
+        judged = screened.judge(method)
+    except UsageError as error:
+        return {**counts, "reason": str(error)}
+    except (LomarError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        return {**counts, "reason": f"failed: {type(error).__name__}: {error}"}
+    found = detection(made.updates.clients, judged.suspicion, judged.keep, guilty)
+    measured = {key: _text(found[key]) for key in ("auc", "found", "false_alarms")}
+    return {**counts, **measured, "threshold": f"{judged.threshold:.5g}"}
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()
