@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from _rounds import HONEST, OWN, Rounds
+from _rounds import OWN, Rounds
+from _worlds import HONEST
 from numpy.typing import NDArray
 
 from lomar_cli.attacks.context import Earlier

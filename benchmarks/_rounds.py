@@ -12,9 +12,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from _worlds import World
+from _worlds import HONEST, SPARES, TEACHERS, World
 from numpy.typing import NDArray
 
 from lomar_cli.attacks.on_split import Poisoning
@@ -29,7 +30,7 @@ from lomar_cli.learning.registry import ClientData, Training
 Arrays = Mapping[str, NDArray[np.float32]]
 Ints = NDArray[np.int64]
 TRAINING = Training(epochs=5, batch_size=20, lr=0.01)
-HONEST, OWN = "honest", "own"
+OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Rounds:
     """The rounds of one world. ``folder`` is the cache, None for none.
 
     A part of a round is ``honest``, ``own`` (the spare clients as honest ones) or a way in which
-    the spare clients poison their samples: ``pure 1:7``, ``mixed 4:9,5:3``, ``backdoor 7``.
+    the spare clients poison their samples: ``pure 1:7``, ``mixed 4:9,5:3``, ``backdoor 7``. With
+    "teacher " before it, it is of those who take no part.
     """
 
     def __init__(self, world: World, folder: Path | None, training: Training = TRAINING) -> None:
@@ -98,13 +100,12 @@ class Rounds:
 
     def _train(self, number: int, name: str) -> Trained:
         world, data = self.world, self.world.dataset
-        first = 0 if name == HONEST else world.clients
-        samples = world.owned(spare=name != HONEST)
+        kind, way = _kind(name)
+        samples = world.owned(kind)
         labels = [data.y_train[own] for own in samples]
         poisoned = np.zeros(len(samples), np.int64)
-        if name not in (HONEST, OWN):
-            attack, options = way(name)
-            done = world.poisoned(attack, options)
+        if way != OWN:
+            done = world.poisoned(kind, *poison(way))
             samples = [one.samples for one in done.clients]
             labels = [data.y_train[own] for own in samples]
             for own, one in zip(labels, done.clients, strict=True):
@@ -112,26 +113,38 @@ class Rounds:
             poisoned = np.array([len(one.places) for one in done.clients], np.int64)
             if done.pattern is not None:
                 data, samples = with_stamped(data, samples, _stamp(done))
-        ids = world.ids[first : first + len(samples)]
-        clients = [ClientData(*each) for each in zip(ids, samples, labels, strict=True)]
+        clients = [
+            ClientData(*each) for each in zip(world.named(kind), samples, labels, strict=True)
+        ]
         training = replace(self.training, seed=1000 * world.seed + number)
         groups = [made for _, made in logistic.train(data, self.model(number), clients, training)]
         tensors = {key: np.concatenate([one[key] for one in groups]) for key in groups[0]}
         trained = Trained(tensors, poisoned)
+        if kind != TEACHERS:
+            self.keep(number, name, {"poisoned": poisoned, **tensors})
+        return trained
+
+    def _kept(self, number: int, name: str) -> Trained | None:
+        arrays = self.kept(number, name)
+        if arrays is None:
+            return None
+        return Trained({k: v for k, v in arrays.items() if k != "poisoned"}, arrays["poisoned"])
+
+    def keep(self, number: int, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put arrays into the cache, if there is one."""
         if self.folder is not None:
             with (
                 atomic_path(self._path(number, name), force=True) as path,
                 path.open("wb") as stream,
             ):
-                np.savez(stream, poisoned=poisoned, **tensors)
-        return trained
+                np.savez(stream, **arrays)
 
-    def _kept(self, number: int, name: str) -> Trained | None:
+    def kept(self, number: int, name: str) -> dict[str, NDArray[Any]] | None:
+        """Arrays from the cache, None where they are not there."""
         if self.folder is None or not self._path(number, name).exists():
             return None
         with np.load(self._path(number, name), allow_pickle=False) as found:
-            arrays = {key: found[key] for key in found.files}
-        return Trained({k: v for k, v in arrays.items() if k != "poisoned"}, arrays["poisoned"])
+            return {key: found[key] for key in found.files}
 
     def _path(self, number: int, name: str) -> Path:
         assert self.folder is not None
@@ -139,7 +152,16 @@ class Rounds:
         return self.folder / f"round{number:03d}-{plain}.npz"
 
 
-def way(name: str) -> tuple[str, dict[str, object]]:
+def _kind(name: str) -> tuple[str, str]:
+    """Which clients a part of a round is of, and how they get their samples."""
+    if name == HONEST:
+        return HONEST, OWN
+    if name.startswith(TEACHERS):
+        return TEACHERS, name.removeprefix(f"{TEACHERS} ")
+    return SPARES, name
+
+
+def poison(name: str) -> tuple[str, dict[str, object]]:
     """The attack on samples behind ``pure 1:7``, ``mixed 4:9,5:3`` or ``backdoor 7``."""
     kind, _, what = name.partition(" ")
     if kind == "backdoor":

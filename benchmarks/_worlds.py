@@ -1,8 +1,9 @@
 """Federations for the benchmarks: who holds which samples, drawn from a seed.
 
 A world is a data set, a partition scheme and a seed. It has honest clients, and spare ones drawn in
-the same way, of which an attacker holds the first so many. Everything is drawn from the world's own
-seed, so that all attacks, shares of attackers and methods meet the same clients.
+the same way, of which an attacker holds the first so many; further ones, which take no part, show
+how well attackers could be told apart. Everything is drawn from the world's own seed, so that all
+attacks, shares of attackers and methods meet the same clients.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from lomar_cli.data.dataset import Dataset
 Ints = NDArray[np.int64]
 # Spare clients for each honest one: the largest share of attackers.
 SPARE = 0.4
+HONEST, SPARES, TEACHERS = "honest", "spare", "teacher"
+# Numbers in the updates of all teachers together, which have to fit into memory.
+TEACHING, MOST_TEACHERS = 4 * 10**7, 400
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,12 @@ class World:
     def dataset(self) -> Dataset:
         return registry.load(self.data, self.data_dir)
 
-    @property
-    def spares(self) -> int:
-        return round(SPARE * self.clients)
+    def count(self, kind: str) -> int:
+        """How many clients of a kind there are: honest, spare or teacher."""
+        if kind == TEACHERS:
+            parameters = len(self.dataset.labels) * (self.dataset.x_train.shape[1] + 1)
+            return min(MOST_TEACHERS, TEACHING // parameters)
+        return self.clients if kind == HONEST else round(SPARE * self.clients)
 
     def attackers(self, tau: float) -> int:
         """The number of attackers: a share of the honest clients, who stay as many as they are."""
@@ -83,25 +90,31 @@ class World:
     @cached_property
     def ids(self) -> list[str]:
         """Ids of honest and then spare clients, which say nothing."""
-        return fresh_ids(self.clients + self.spares, (), self.rng("ids"))
+        return fresh_ids(self.count(HONEST) + self.count(SPARES), (), self.rng("ids"))
 
-    def owned(self, spare: bool) -> list[Ints]:
-        """The samples of each honest client, or of each spare one."""
-        count = self.spares if spare else self.clients
-        rng = self.rng(f"{self.scheme} {'spare' if spare else 'honest'}")
+    def named(self, kind: str) -> list[str]:
+        """The ids of the clients of a kind."""
+        if kind == TEACHERS:
+            return [f"t{row}" for row in range(self.count(kind))]
+        return self.ids[: self.clients] if kind == HONEST else self.ids[self.clients :]
+
+    def owned(self, kind: str) -> list[Ints]:
+        """The samples of each client of a kind."""
+        rng = self.rng(f"{self.scheme} {kind}")
         name, options = self._scheme
-        return partition.draw(name, self.dataset.y_train, count, self.samples, rng, **options)
+        labels = self.dataset.y_train
+        return partition.draw(name, labels, self.count(kind), self.samples, rng, **options)
 
-    def poisoned(self, attack: str, options: dict[str, object]) -> Poisoning:
-        """What the spare clients hold when all of them attack their own samples."""
+    def poisoned(self, kind: str, attack: str, options: dict[str, object]) -> Poisoning:
+        """What the clients of a kind hold when all of them attack their own samples."""
         data = self.dataset
         held = Holdings(
             self.data,
             data.y_train,
             data.labels,
             data.shape,
-            self.owned(spare=True),
-            self.rng(f"{self.scheme} {attack} {sorted(options.items())}"),
+            self.owned(kind),
+            self.rng(f"{self.scheme} {kind} {attack} {sorted(options.items())}"),
             registry.entry(self.data).rare == "repeat",
         )
         return make_split_attack(attack, options)(held)

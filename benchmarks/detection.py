@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _attacks import ATTACKS, Attacked, attacked
-from _ceiling import separator
+from _attacks import ATTACKS, Attacked, attacked, ways
+from _ceiling import told_apart
 from _results import Results, Row
 from _rounds import Rounds
 from _worlds import SIZES, World
@@ -37,6 +37,7 @@ from lomar_cli.errors import LomarError, NotApplicableError, UsageError
 from lomar_cli.learning.loss import loss_on
 from lomar_cli.learning.metrics import detection
 from lomar_cli.scoring.judge import Screened, prepare
+from lomar_cli.scoring.options import parse_settings
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.threads import one_blas_thread
 
@@ -50,7 +51,7 @@ QUICK = {
     "rounds": "1",
     "seeds": "1,2",
     "attacks": "none,pure,mixed,boosted,sign-flip,alie,ipm,min-max",
-    "methods": "lomar,lomar-auto,lof,krum,foolsgold",
+    "methods": "lomar,lomar-auto,lof@neighbors=0.5n,krum,foolsgold",
 }
 FULL = {
     "data": ",".join(SIZES),
@@ -68,8 +69,10 @@ ABOUT = {
     "rounds": "rounds that are judged",
     "seeds": "seeds",
     "attacks": "attacks, or all",
-    "methods": "methods, or all",
+    "methods": "methods, as NAME or NAME@OPTION=VALUE, or all",
 }
+# Methods with options of their own, as NAME@OPTION=VALUE: a wide neighbourhood suits LOF better.
+VARIANTS = ("lof@neighbors=0.5n",)
 TRUSTED = {"fltrust", "zeno", "zeno-plus"}
 
 
@@ -104,7 +107,7 @@ def main() -> None:
         [float(one) for one in axes["taus"]],
         [int(one) for one in axes["rounds"]],
         _known("--attacks", axes["attacks"], list(ATTACKS)),
-        _known("--methods", axes["methods"], METHODS.names(), given.methods is None),
+        _methods(axes["methods"], given.methods is None),
         given.output,
         given.cache,
         given.data_dir,
@@ -130,13 +133,22 @@ def _axis(given: argparse.Namespace, name: str) -> list[str]:
     return [one for one in text.split(",") if one]
 
 
-def _known(flag: str, names: list[str], known: list[str], lenient: bool = False) -> list[str]:
-    if names == ["all"]:
-        return known
+def _known(flag: str, names: list[str], known: list[str]) -> list[str]:
     missing = [name for name in names if name not in known]
-    if missing and not lenient:
+    if missing and names != ["all"]:
         raise SystemExit(f"{flag}: there is no {missing[0]} (known: {', '.join(known)})")
-    return [name for name in names if name in known]
+    return known if names == ["all"] else names
+
+
+def _methods(names: list[str], lenient: bool) -> list[str]:
+    """The methods that are asked for; ``lenient`` passes over those that are not there yet."""
+    known = METHODS.names()
+    if names == ["all"]:
+        return [*known, *VARIANTS]
+    if lenient:
+        names = [name for name in names if name.partition("@")[0] in known]
+    _known("--methods", [name.partition("@")[0] for name in names], known)
+    return names
 
 
 def results(grid: Grid) -> Results:
@@ -193,14 +205,15 @@ def judge_cell(
     rounds: Rounds, number: int, attack: str, tau: float, methods: Sequence[str]
 ) -> list[Row]:
     """A row a method; where there is no verdict, the reason for it."""
+    flips = SIZES[rounds.world.data].flips
     try:
-        made = attacked(rounds, number, attack, tau, SIZES[rounds.world.data].flips)
+        made = attacked(rounds, number, attack, tau, flips)
     except NotApplicableError as error:
         return [{"method": name, "reason": str(error)} for name in methods]
     seen = prepare(made.updates, seed=rounds.world.seed)
     ceiling = None
-    if "mixed" in attack or attack == "label-mix-walk":
-        ceiling = separator(made.updates, made.malicious, rounds.world.seed)
+    if ATTACKS[attack].part.startswith("mixed") and ATTACKS[attack].then is None:
+        ceiling = told_apart(rounds, number, made, ways(ATTACKS[attack], flips))
     rows = []
     for name in methods:
         screened = trusting(rounds, number, made) if name in TRUSTED else seen
@@ -226,8 +239,10 @@ def verdict(screened: Screened, made: Attacked, name: str) -> Row:
     """What a method says of a round, against the truth."""
     guilty = [c for c, bad in zip(made.updates.clients, made.malicious, strict=True) if bad]
     counts: dict[str, Any] = {"n": str(len(made.malicious)), "malicious": str(len(guilty))}
+    plain, *settings = name.split("@")
     try:
-        method = METHODS.make(name, {"assume_malicious": str(len(guilty))}, strict=False)
+        options = {"assume_malicious": str(len(guilty)), **parse_settings(settings)}
+        method = METHODS.make(plain, options, strict=False)
         judged = screened.judge(method)
     except UsageError as error:
         return {**counts, "reason": str(error)}
