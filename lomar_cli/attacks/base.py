@@ -20,6 +20,10 @@ BOOST = "Factor that the malicious update is multiplied by."
 STRENGTH = "How far to go: see the formula above."
 AGAINST = "Search the strength that moves this rule most: see 'lomar list rules'."
 JITTER = "Random difference between copies, in standard deviations of the honest updates."
+DECORRELATE = (
+    "Move each update by a random vector of its own, spread as the honest updates are, this many "
+    "times as far."
+)
 SHARE = "Share of the parameters that are set (at least one)."
 
 
@@ -48,10 +52,29 @@ class RoundAttack:
     knows: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[str] = ""
+    decorrelate: float = field(default=0.0, kw_only=True, metadata={"help": DECORRELATE})
 
     def __call__(self, context: Context) -> Block:
         """New updates (malicious, d) for the controlled clients, in their order."""
         raise NotImplementedError
+
+    def crafted(self, context: Context) -> Block:
+        """These updates (malicious, d), each moved by a vector of its own if that is asked for.
+
+        The vectors are normal with the covariance of the known honest updates. So attackers that
+        would all send the same lie as far apart as honest clients do, in the same directions.
+        """
+        import numpy as np
+
+        at_least("--decorrelate", self.decorrelate, 0)
+        made = self(context)
+        if not self.decorrelate:
+            return made
+        spread = context.known - context.mean
+        context.need(2)
+        mix = context.rng.standard_normal((len(made), len(spread))) / np.sqrt(len(spread) - 1)
+        moved: Block = made + self.decorrelate * (mix @ spread)
+        return moved
 
 
 @dataclass(frozen=True)
@@ -64,8 +87,11 @@ class Copies(RoundAttack):
         """``vector`` for each controlled client."""
         import numpy as np
 
+        return self.jittered(context, np.repeat(vector[None], context.malicious, axis=0))
+
+    def jittered(self, context: Context, block: Block) -> Block:
+        """``block`` (malicious, d) with ``jitter`` put on it."""
         at_least("--jitter", self.jitter, 0)
-        block = np.repeat(vector[None], context.malicious, axis=0)
         if self.jitter:
             noise = context.rng.standard_normal(block.shape)
             block += self.jitter * context.deviation * noise

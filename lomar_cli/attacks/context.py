@@ -60,7 +60,8 @@ class Context:
     clients (the controlled ones are not among them), otherwise just ``own``. ``clients`` is the
     number of clients in the attacked round; ``others`` are updates in it of clients that another
     attack made malicious. ``target`` is a direction given from outside,
-    ``earlier`` a round to replay.
+    ``earlier`` a round to replay. ``bias`` is where the output layer's bias lies in an update, None
+    where it has none, and ``labels`` are the names of its labels, which may not be known.
     """
 
     known: Block
@@ -76,6 +77,8 @@ class Context:
     target: Vector | None = None
     earlier: Earlier | None = None
     defender: Defender | None = None
+    bias: slice | None = None
+    labels: Sequence[str] = ()
 
     @property
     def malicious(self) -> int:
@@ -96,21 +99,21 @@ class Context:
     @cached_property
     def mean(self) -> Vector:
         """Of the known honest updates."""
-        self._need(1)
+        self.need(1)
         found: Vector = self.known.mean(axis=0)
         return found
 
     @cached_property
     def deviation(self) -> Vector:
         """Standard deviation of the known honest updates, by coordinate (divided by k - 1)."""
-        self._need(2)
+        self.need(2)
         found: Vector = self.known.std(axis=0, ddof=1)
         return found
 
     @cached_property
     def squares(self) -> Block:
         """Squared distances (k, k) between the known honest updates."""
-        self._need(1)
+        self.need(1)
         return squared_distances(self.known)
 
     @cached_property
@@ -149,7 +152,8 @@ class Context:
         got = self.defender.aggregate(rule, self.known, block, weights, self.beside)
         return float(np.linalg.norm(got - self.mean))
 
-    def _need(self, least: int) -> None:
+    def need(self, least: int) -> None:
+        """UsageError when the attacker knows fewer honest updates than ``least``."""
         if len(self.known) < least:
             raise UsageError(
                 f"the attacker knows {len(self.known)} honest updates and needs {least}: turn "

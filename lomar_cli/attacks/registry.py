@@ -60,6 +60,9 @@ ATTACKS = {
     "neurotoxin": _round("neurotoxin", "changes only what honest clients use least"),
     "adaptive-lomar": _round("adaptive_lomar", "keeps LoMar's factor in the clean range"),
     "sybil-groups": _round("sybil_groups", "sybils in groups that are spread"),
+    "framing": _round("framing", "near-copies of honest clients, to get these removed"),
+    "false-bias": _round("false_bias", "honest weights under a bias that tells another story"),
+    "label-mix-walk": _round("label_mix_walk", "a step that looks like another mix of labels"),
 }
 
 

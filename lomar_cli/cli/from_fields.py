@@ -21,10 +21,13 @@ def parameter(name: str, annotation: Any, default: Any = EMPTY) -> inspect.Param
 
 
 def own_options(kind: type) -> list[inspect.Parameter]:
-    """An option for each field of the dataclass ``kind``, by its type, default and metadata."""
+    """An option for each field of the dataclass ``kind``, by its type, default and metadata.
+
+    Those that all attacks have come last.
+    """
     hints = typing.get_type_hints(kind)
     found = []
-    for field in dataclasses.fields(kind):
+    for field in sorted(dataclasses.fields(kind), key=lambda field: field.kw_only is True):
         said = field.metadata
         flag = said.get("flag") or f"--{field.name.replace('_', '-')}"
         shown = typer.Option(flag, help=said["help"], metavar=said.get("metavar"))

@@ -105,6 +105,9 @@ def attack_round(
         done, number = _poison(found, attack, who, named, known, seed, memory)
         kind = "malicious" if who.malicious is not None else "convert"
         said: dict[str, Any] = {kind: number, **dataclasses.asdict(attack)}
+        if not said["decorrelate"]:
+            # Files made before there was this option say the same as those made now.
+            del said["decorrelate"]
         if attack.knows:
             said["knowledge"] = knowledge
         head = dataclasses.replace(

@@ -8,6 +8,7 @@ two, so that mean and covariance are those of the round and it is nobody's copy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -169,10 +170,24 @@ def _craft(
         target=knowledge.target,
         earlier=knowledge.earlier,
         defender=KnownDefender(updates, memory),
+        bias=_bias(updates),
+        labels=updates.labels,
     )
     # On one thread: the same bytes on every machine's number of cores.
     with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
-        return attack(context)
+        return attack.crafted(context)
+
+
+def _bias(updates: Updates) -> slice | None:
+    """Where the output layer's bias lies in a flat update."""
+    name = updates.output.bias if updates.output is not None else None
+    start = 0
+    for key, tensor in updates.tensors.items():
+        size = math.prod(tensor.shape[1:])
+        if key == name:
+            return slice(start, start + size)
+        start += size
+    return None
 
 
 def _guilty(updates: Updates, knowledge: Knowledge, own_ids: list[str]) -> Rows:

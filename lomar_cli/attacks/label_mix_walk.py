@@ -1,0 +1,72 @@
+"""A walk along the label mix: a flip's direction, as far as an honest mix of labels explains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from lomar_cli.attacks.base import RoundAttack, finite, option
+from lomar_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from lomar_cli.attacks.context import Block, Context, Vector
+
+
+@dataclass(frozen=True)
+class LabelMixWalk(RoundAttack):
+    """Send its own honest update plus what fewer source and more target labels would change.
+
+    Known honest updates are regressed on their output biases, which follow the labels that clients
+    hold. A step of the bias from the source label to the target then implies a step of all weights,
+    and the client takes both: to a defense that allows for label mixes it is one of another mix.
+    The step is --strength times the range of (target - source) in the known biases, so that 0.5
+    takes a client from the middle to the edge. Not from a paper.
+    """
+
+    knows: ClassVar[bool] = True
+    example: ClassVar[str] = "--flip 1:7"
+    flip: str | None = option(None, "SOURCE:TARGET, by name or number (default: two at random).")
+    strength: float = option(0.5, "Length of the step, in ranges of the known biases.")
+
+    def __call__(self, context: Context) -> Block:
+        finite("--strength", self.strength)
+        if context.bias is None:
+            raise UsageError(
+                "label-mix-walk: the round names no bias of an output layer ('lomar info' says "
+                "what it holds; 'lomar dump --output-layer' names the layer)"
+            )
+        context.need(3)
+        source, target = self._labels(context, context.bias.stop - context.bias.start)
+        bias = context.known[:, context.bias]
+        apart = bias[:, target] - bias[:, source]
+        length = self.strength * float(apart.max() - apart.min())
+        return context.own + length * direction(context, source, target)
+
+    def _labels(self, context: Context, count: int) -> tuple[int, int]:
+        from lomar_cli.attacks.label_flip import parse_flip
+
+        if self.flip is None:
+            source, target = context.rng.permutation(count)[:2].tolist()
+            return source, target
+        flip = parse_flip(self.flip, context.labels or [str(label) for label in range(count)])
+        if flip.source == flip.target:
+            raise UsageError(f"--flip {self.flip}: leads nowhere")
+        return flip.source, flip.target
+
+
+def direction(context: Context, source: int, target: int) -> Vector:
+    """What a unit less of ``source`` and more of ``target`` in the bias goes with, shape (d,).
+
+    By least squares of the centred known updates on their centred biases. These sum to zero in a
+    softmax layer, so the solution is the shortest.
+    """
+    import numpy as np
+
+    assert context.bias is not None
+    bias = context.known[:, context.bias]
+    bias = bias - bias.mean(axis=0)
+    step = np.zeros(bias.shape[1])
+    step[[source, target]] = -1, 1
+    shares = np.linalg.pinv(bias, rcond=1e-10).T @ step
+    found: Vector = shares @ (context.known - context.mean)
+    return found
