@@ -71,6 +71,15 @@ ATTACKS = {
     "free-rider-replay": Attack(then="free-rider-replay"),
     "adaptive-lomar": Attack(then="adaptive-lomar"),
     "sybil-groups": Attack(then="sybil-groups"),
+    "framing": Attack(then="framing"),
+    "label-mix-walk": Attack(then="label-mix-walk"),
+    "false-bias": Attack("mixed first", "false-bias"),
+    "false-bias-random": Attack("mixed first", "false-bias", {"bias_of": "random"}),
+}
+# Attacks whose copies betray each other, with each one moved by a vector of its own as well.
+COPIED = ("alie", "ipm", "fang-krum", "fang-trimmed-mean", "min-max", "min-sum", "mimic")
+ATTACKS |= {
+    f"{name}-decorrelated": Attack(then=name, options={"decorrelate": 1.0}) for name in COPIED
 }
 
 
@@ -116,11 +125,24 @@ def attacked(rounds: Rounds, number: int, name: str, tau: float, flips: Sequence
     seed = 1000 * world.seed + number
     try:
         knowledge = Knowledge(earlier=_before(rounds, number, attack.then))
-        action = make_round_attack(attack.then, attack.options)
+        options = {**_aims(attack.then, made, flips[0]), **attack.options}
+        action = make_round_attack(attack.then, options)
         done = turn(made.updates, action, guilty, knowledge, seed).updates
     except UsageError as error:
         raise NotApplicableError(f"{name}: {error}") from None
     return Attacked(done, np.array([client in guilty for client in done.clients]))
+
+
+def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
+    """Options that follow from the flip that the attackers have in mind."""
+    if attack == "label-mix-walk":
+        return {"flip": [flip]}
+    if attack == "framing":
+        # The bias of the source label tells who holds it: those are to be removed.
+        bias = np.asarray(made.updates.tensors[OUTPUT.bias][:, int(flip.partition(":")[0])])
+        best = [row for row in np.argsort(-bias, kind="stable") if not made.malicious[row]]
+        return {"victims": ",".join(made.updates.clients[row] for row in best)}
+    return {}
 
 
 def _before(rounds: Rounds, number: int, attack: str) -> Earlier | None:

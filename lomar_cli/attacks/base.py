@@ -27,12 +27,12 @@ DECORRELATE = (
 SHARE = "Share of the parameters that are set (at least one)."
 
 
-def option(default: Any, about: str, flag: str | None = None) -> Any:
+def option(default: Any, about: str, flag: str | None = None, metavar: str | None = None) -> Any:
     """A field of an attack that is an option of its command; ``about`` is its help.
 
     ``flag`` is the option's name where it is not the field's.
     """
-    return field(default=default, metadata={"help": about, "flag": flag})
+    return field(default=default, metadata={"help": about, "flag": flag, "metavar": metavar})
 
 
 def needed(about: str, metavar: str | None = None) -> Any:

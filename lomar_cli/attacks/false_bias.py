@@ -19,17 +19,17 @@ class FalseBias(RoundAttack):
     """Send its own weights under another client's output bias, or a random one.
 
     The bias of an output layer moves with the labels that a client holds, and a defense may read
-    them off it. With --of other each client takes the bias of a random known honest one; with
+    them off it. With --bias-of other each client takes the bias of a random known honest one; with
     random it draws normal numbers with the mean and deviation of the known ones, value by value,
     which belong to no mix of labels. Let label flippers train and turn them with --convert-named
     to see whether they hide behind it. Not from a paper.
     """
 
     knows: ClassVar[bool] = True
-    of: str = option("other", "Whose bias: other or random.")
+    bias_of: str = option("other", "Whose bias: other or random.")
 
     def __call__(self, context: Context) -> Block:
-        one_of("--of", self.of, OF)
+        one_of("--bias-of", self.bias_of, OF)
         if context.bias is None:
             raise UsageError(
                 "false-bias: the round names no bias of an output layer ('lomar info' says what it "
@@ -38,7 +38,7 @@ class FalseBias(RoundAttack):
         context.need(2)
         known = context.known[:, context.bias]
         made = context.own.copy()
-        if self.of == "other":
+        if self.bias_of == "other":
             made[:, context.bias] = known[self._others(context)]
         else:
             noise = context.rng.standard_normal((context.malicious, known.shape[1]))

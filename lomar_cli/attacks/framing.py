@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Framing(Copies):
     """Send near-copies of some honest clients, who then look like a group of sybils.
 
-    The victims are as many as --copies for each one allow: those of --victims; with
+    The victims are as many as --copies-each for each one allow: those of --victims; with
     --target-update those whose updates lead furthest away from it, seen from the honest mean, so
     that their removal serves it best; otherwise random ones. A defense that removes what lies close
     together removes the victims too, and one that does not gives them more weight. Not from a
@@ -28,7 +28,7 @@ class Framing(Copies):
 
     knows: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ("target",)
-    copies_each: int = option(2, "Near-copies of each victim.", "--copies")
+    copies_each: int = option(2, "Near-copies of each victim.")
     victims: str | None = option(None, "Ids of honest clients to copy: ID,ID,...")
     jitter: float = option(0.02, JITTER)
 
@@ -36,7 +36,7 @@ class Framing(Copies):
         import numpy as np
 
         if self.copies_each < 1:
-            raise UsageError(f"--copies {self.copies_each}: must be 1 or more")
+            raise UsageError(f"--copies-each {self.copies_each}: must be 1 or more")
         candidates = self._candidates(context)
         victims = candidates[: max(1, -(-context.malicious // self.copies_each))]
         block = context.known[victims[np.arange(context.malicious) % len(victims)]]

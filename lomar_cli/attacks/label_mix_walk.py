@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from lomar_cli.attacks.base import RoundAttack, finite, option
+from lomar_cli.attacks.base import STRENGTH, RoundAttack, finite, option
+from lomar_cli.attacks.label_flip import FLIP, FLIP_METAVAR, parse_flip
 from lomar_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ class LabelMixWalk(RoundAttack):
     hold. A step of the bias from the source label to the target then implies a step of all weights,
     and the client takes both: to a defense that allows for label mixes it is one of another mix.
     The step is --strength times the range of (target - source) in the known biases, so that 0.5
-    takes a client from the middle to the edge. Not from a paper.
+    takes a client from the middle to the edge. With several --flip the clients take them in turn;
+    without any, each one's labels are drawn at random. Not from a paper.
     """
 
     knows: ClassVar[bool] = True
     example: ClassVar[str] = "--flip 1:7"
-    flip: str | None = option(None, "SOURCE:TARGET, by name or number (default: two at random).")
-    strength: float = option(0.5, "Length of the step, in ranges of the known biases.")
+    flip: list[str] | None = option(None, FLIP, metavar=FLIP_METAVAR)  # noqa: RUF009
+    strength: float = option(0.5, STRENGTH)
 
     def __call__(self, context: Context) -> Block:
         finite("--strength", self.strength)
@@ -36,22 +38,26 @@ class LabelMixWalk(RoundAttack):
                 "what it holds; 'lomar dump --output-layer' names the layer)"
             )
         context.need(3)
-        source, target = self._labels(context, context.bias.stop - context.bias.start)
         bias = context.known[:, context.bias]
-        apart = bias[:, target] - bias[:, source]
-        length = self.strength * float(apart.max() - apart.min())
-        return context.own + length * direction(context, source, target)
+        made = context.own.copy()
+        for row, (source, target) in enumerate(self._labels(context, bias.shape[1])):
+            apart = bias[:, target] - bias[:, source]
+            length = self.strength * float(apart.max() - apart.min())
+            made[row] += length * direction(context, source, target)
+        return made
 
-    def _labels(self, context: Context, count: int) -> tuple[int, int]:
-        from lomar_cli.attacks.label_flip import parse_flip
-
-        if self.flip is None:
-            source, target = context.rng.permutation(count)[:2].tolist()
-            return source, target
-        flip = parse_flip(self.flip, context.labels or [str(label) for label in range(count)])
-        if flip.source == flip.target:
-            raise UsageError(f"--flip {self.flip}: leads nowhere")
-        return flip.source, flip.target
+    def _labels(self, context: Context, count: int) -> list[tuple[int, int]]:
+        """Source and target of each controlled client."""
+        if not self.flip:
+            drawn = [context.rng.permutation(count)[:2].tolist() for _ in range(context.malicious)]
+            return [(source, target) for source, target in drawn]
+        names = context.labels or [str(label) for label in range(count)]
+        flips = [parse_flip(text, names) for text in self.flip]
+        for text, flip in zip(self.flip, flips, strict=True):
+            if flip.source == flip.target:
+                raise UsageError(f"--flip {text}: leads nowhere")
+        turns = [flips[row % len(flips)] for row in range(context.malicious)]
+        return [(flip.source, flip.target) for flip in turns]
 
 
 def direction(context: Context, source: int, target: int) -> Vector:

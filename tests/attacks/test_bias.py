@@ -61,7 +61,7 @@ def test_framing_jitters_near_its_victims():
 @pytest.mark.parametrize("of", ["other", "random"])
 def test_a_false_bias_leaves_the_weights(of):
     known, own = block(8, BIAS.stop), block(4, BIAS.stop, seed=1)
-    got = FalseBias(of=of)(seen(known, own, bias=BIAS))
+    got = FalseBias(bias_of=of)(seen(known, own, bias=BIAS))
     np.testing.assert_array_equal(got[:, : BIAS.start], own[:, : BIAS.start])
     theirs = [any((row[BIAS] == other[BIAS]).all() for other in known) for row in got]
     assert all(theirs) if of == "other" else not any(theirs)
@@ -79,7 +79,7 @@ def test_who_knows_only_itself_takes_no_bias_of_its_own():
 def test_random_biases_are_spread_as_the_honest_are():
     known = block(200, BIAS.stop, seed=4, centre=2.0)
     known[:, BIAS] *= [1, 2, 3, 4]
-    got = FalseBias(of="random")(seen(known, block(4000, BIAS.stop), bias=BIAS))[:, BIAS]
+    got = FalseBias(bias_of="random")(seen(known, block(4000, BIAS.stop), bias=BIAS))[:, BIAS]
     np.testing.assert_allclose(got.mean(axis=0), known[:, BIAS].mean(axis=0), atol=0.3)
     np.testing.assert_allclose(got.std(axis=0), known[:, BIAS].std(axis=0), rtol=0.1)
 
@@ -97,7 +97,7 @@ def test_the_walks_direction_is_that_of_the_label_mix():
 def test_a_walked_update_is_explained_as_well_as_before():
     known, _ = mixes(60, noise=0.01)
     own = known[:6]
-    got = LabelMixWalk(flip="2:0", strength=2.0)(seen(known[6:], own, bias=BIAS))
+    got = LabelMixWalk(flip=["2:0"], strength=2.0)(seen(known[6:], own, bias=BIAS))
     bias = known[6:, BIAS] - known[6:, BIAS].mean(axis=0)
     slopes, *_ = np.linalg.lstsq(bias, known[6:] - known[6:].mean(axis=0), rcond=1e-10)
 
@@ -113,12 +113,15 @@ def test_a_walked_update_is_explained_as_well_as_before():
 def test_a_walk_takes_labels_by_name_and_draws_them_otherwise():
     known, _ = mixes()
     context = seen(known, known[:2], bias=BIAS, labels=["ant", "bee", "cat", "dog"])
-    by_name = LabelMixWalk(flip="bee:dog")(context)
-    np.testing.assert_array_equal(by_name, LabelMixWalk(flip="1:3")(context))
+    by_name = LabelMixWalk(flip=["bee:dog"])(context)
+    np.testing.assert_array_equal(by_name, LabelMixWalk(flip=["1:3"])(context))
     drawn = {LabelMixWalk()(seen(known, known[:1], seed, bias=BIAS)).tobytes() for seed in range(9)}
     assert len(drawn) > 3
+    in_turn = LabelMixWalk(flip=["0:1", "bee:dog"])(context)
+    np.testing.assert_array_equal(in_turn[0], LabelMixWalk(flip=["0:1"])(context)[0])
+    np.testing.assert_array_equal(in_turn[1], by_name[1])
     with pytest.raises(UsageError, match="leads nowhere"):
-        LabelMixWalk(flip="bee:1")(context)
+        LabelMixWalk(flip=["bee:1"])(context)
 
 
 @pytest.mark.parametrize("name", ["false-bias", "label-mix-walk"])
@@ -138,7 +141,7 @@ def test_the_bias_is_found_wherever_it_lies():
     }
     ids = [f"c{i}" for i in range(8)]
     updates = Updates(ids, np.ones(8, np.int64), made, OutputLayer("w", "b"))
-    done = turn(updates, make_round_attack("false-bias", {"of": "random"}), 3).updates
+    done = turn(updates, make_round_attack("false-bias", {"bias_of": "random"}), 3).updates
     rows = [ids.index(client) for client in done.clients]
     changed = {key: (done.tensors[key] != made[key][rows]).any() for key in made}
     assert changed == {"first": False, "b": True, "w": False}
