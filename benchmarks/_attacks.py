@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from _rounds import OWN, Rounds
-from _worlds import HONEST
+from _parts import OWN
+from _rounds import Trained
+from _worlds import HONEST, World
 from numpy.typing import NDArray
 
 from lomar_cli.attacks.context import Earlier
@@ -73,6 +74,7 @@ ATTACKS = {
     "sybil-groups": Attack(then="sybil-groups"),
     "framing": Attack(then="framing"),
     "label-mix-walk": Attack(then="label-mix-walk"),
+    "label-mix-stride": Attack(then="label-mix-walk", options={"strength": 2.0}),
     "false-bias": Attack("mixed first", "false-bias"),
     "false-bias-random": Attack("mixed first", "false-bias", {"bias_of": "random"}),
 }
@@ -106,20 +108,12 @@ def attacked(rounds: Rounds, number: int, name: str, tau: float, flips: Sequence
     attack, world = ATTACKS[name], rounds.world
     if attack.only and world.data not in attack.only:
         raise NotApplicableError(f"{name}: not on {world.data}")
-    honest = rounds.part(number, HONEST).tensors
     if name == "none" or not tau:
-        return _in_order(world.ids[: world.clients], honest, world.samples, set())
-    many = world.attackers(tau)
-    spare = rounds.part(number, ways(attack, flips))
-    tensors = {k: np.concatenate([honest[k], spare.tensors[k][:many]]) for k in honest}
-    ids = world.ids[: world.clients + many]
-    guilty = set(ids[world.clients :])
-    if attack.part != OWN:
-        acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
-        guilty = {client for client, poisoned in acts if poisoned}
+        return together(rounds, number, OWN, 0)
+    made = together(rounds, number, ways(attack, flips), world.attackers(tau), attack.part == OWN)
+    guilty = {c for c, bad in zip(made.updates.clients, made.malicious, strict=True) if bad}
     if not guilty:
         raise NotApplicableError(f"{name}: no attacker holds a sample to poison")
-    made = _in_order(ids, tensors, world.samples, guilty)
     if attack.then is None:
         return made
     seed = 1000 * world.seed + number
@@ -129,8 +123,23 @@ def attacked(rounds: Rounds, number: int, name: str, tau: float, flips: Sequence
         action = make_round_attack(attack.then, options)
         done = turn(made.updates, action, guilty, knowledge, seed).updates
     except UsageError as error:
-        raise NotApplicableError(f"{name}: {error}") from None
+        raise NotApplicableError(f"{error}") from None
     return Attacked(done, np.array([client in guilty for client in done.clients]))
+
+
+def together(rounds: Source, number: int, part: str, many: int, harmful: bool = False) -> Attacked:
+    """Round ``number`` of the honest clients and the first ``many`` spare ones.
+
+    Malicious are those of the spare ones that poisoned samples; with ``harmful`` all of them.
+    """
+    world, tensors = rounds.world, rounds.part(number, HONEST).tensors
+    ids, guilty = world.ids[: world.clients + many], set[str]()
+    if many:
+        spare = rounds.part(number, part)
+        tensors = {k: np.concatenate([tensors[k], spare.tensors[k][:many]]) for k in tensors}
+        acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
+        guilty = {client for client, poisoned in acts if poisoned or harmful}
+    return _in_order(ids, tensors, world.samples, guilty)
 
 
 def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
@@ -145,7 +154,7 @@ def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
     return {}
 
 
-def _before(rounds: Rounds, number: int, attack: str) -> Earlier | None:
+def _before(rounds: Source, number: int, attack: str) -> Earlier | None:
     """The honest clients' earlier round, for who sends it again."""
     if attack != "free-rider-replay" or number == 1:
         return None

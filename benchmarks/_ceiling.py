@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from _attacks import Attacked
-from _rounds import OWN, Rounds
+from _parts import OWN
+from _rounds import Rounds
 from _worlds import TEACHERS
 from numpy.typing import NDArray
 

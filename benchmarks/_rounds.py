@@ -15,22 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _worlds import HONEST, SPARES, TEACHERS, World
+from _parts import ROOT, part_of
+from _worlds import HONEST, TEACHERS, World
 from numpy.typing import NDArray
 
-from lomar_cli.attacks.on_split import Poisoning
-from lomar_cli.data import partition
-from lomar_cli.data.stamped import with_stamped
 from lomar_cli.files.atomic import atomic_path
-from lomar_cli.files.split import Stamp
 from lomar_cli.files.updates import Updates
 from lomar_cli.learning import logistic
-from lomar_cli.learning.registry import ClientData, Training
+from lomar_cli.learning.registry import Training
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Ints = NDArray[np.int64]
 TRAINING = Training(epochs=5, batch_size=20, lr=0.01)
-OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,7 @@ class Trained:
 class Rounds:
     """The rounds of one world. ``folder`` is the cache, None for none.
 
-    A part of a round is ``honest``, ``own`` (the spare clients as honest ones) or a way in which
-    the spare clients poison their samples: ``pure 1:7``, ``mixed 4:9,5:3``, ``backdoor 7``. With
-    "teacher " before it, it is of those who take no part.
+    What a part of a round is called: see ``_parts``.
     """
 
     def __init__(self, world: World, folder: Path | None, training: Training = TRAINING) -> None:
@@ -78,14 +72,11 @@ class Rounds:
         return self._models[number]
 
     def root(self, number: int) -> tuple[Updates, Ints]:
-        """The update that a defender trains on samples of its own, drawn evenly, and these."""
+        """The update that a defender trains on samples of its own, and these."""
         world = self.world
-        rng = world.rng("root")
-        (samples,) = partition.draw("iid", world.dataset.y_train, 1, world.samples, rng)
-        client = ClientData("root", samples, world.dataset.y_train[samples])
-        training = replace(self.training, seed=1000 * world.seed + number)
-        ((_, tensors),) = logistic.train(world.dataset, self.model(number), [client], training)
+        tensors = train(world, ROOT, self.model(number), self.training, number).tensors
         counts = np.array([world.samples], np.int64)
+        samples = part_of(world, ROOT).clients[0].samples
         return Updates(["root"], counts, tensors, logistic.OUTPUT), samples
 
     def _step(self, number: int) -> Arrays:
@@ -99,29 +90,9 @@ class Rounds:
         }
 
     def _train(self, number: int, name: str) -> Trained:
-        world, data = self.world, self.world.dataset
-        kind, way = _kind(name)
-        samples = world.owned(kind)
-        labels = [data.y_train[own] for own in samples]
-        poisoned = np.zeros(len(samples), np.int64)
-        if way != OWN:
-            done = world.poisoned(kind, *poison(way))
-            samples = [one.samples for one in done.clients]
-            labels = [data.y_train[own] for own in samples]
-            for own, one in zip(labels, done.clients, strict=True):
-                own[one.places] = one.label
-            poisoned = np.array([len(one.places) for one in done.clients], np.int64)
-            if done.pattern is not None:
-                data, samples = with_stamped(data, samples, _stamp(done))
-        clients = [
-            ClientData(*each) for each in zip(world.named(kind), samples, labels, strict=True)
-        ]
-        training = replace(self.training, seed=1000 * world.seed + number)
-        groups = [made for _, made in logistic.train(data, self.model(number), clients, training)]
-        tensors = {key: np.concatenate([one[key] for one in groups]) for key in groups[0]}
-        trained = Trained(tensors, poisoned)
-        if kind != TEACHERS:
-            self.keep(number, name, {"poisoned": poisoned, **tensors})
+        trained = train(self.world, name, self.model(number), self.training, number)
+        if not name.startswith(TEACHERS):
+            self.keep(number, name, {"poisoned": trained.poisoned, **trained.tensors})
         return trained
 
     def _kept(self, number: int, name: str) -> Trained | None:
@@ -152,37 +123,10 @@ class Rounds:
         return self.folder / f"round{number:03d}-{plain}.npz"
 
 
-def _kind(name: str) -> tuple[str, str]:
-    """Which clients a part of a round is of, and how they get their samples."""
-    if name == HONEST:
-        return HONEST, OWN
-    if name.startswith(TEACHERS):
-        return TEACHERS, name.removeprefix(f"{TEACHERS} ")
-    return SPARES, name
-
-
-def poison(name: str) -> tuple[str, dict[str, object]]:
-    """The attack on samples behind ``pure 1:7``, ``mixed 4:9,5:3`` or ``backdoor 7``."""
-    kind, _, what = name.partition(" ")
-    if kind == "backdoor":
-        return "backdoor", {"target": what}
-    if kind == "dba":
-        return "backdoor", {"target": what, "parts": 4}
-    return "label-flip", {"flip": what.split(","), "style": kind}
-
-
-def _stamp(done: Poisoning) -> Stamp:
-    """The pattern on the poisoned samples, counted through all clients' samples in order."""
-    assert done.pattern is not None
-    starts = np.cumsum([0, *(len(one.samples) for one in done.clients[:-1])])
-    position = [start + one.places for start, one in zip(starts, done.clients, strict=True)]
-    part = [np.full(len(one.places), one.part) for one in done.clients]
-    pattern = done.pattern
-    return Stamp(
-        done.target,
-        pattern.feature,
-        pattern.value,
-        pattern.piece,
-        np.concatenate(position).astype(np.int64),
-        np.concatenate(part).astype(np.int64),
-    )
+def train(world: World, name: str, model: Arrays, training: Training, number: int) -> Trained:
+    """What the clients of a part of round ``number`` make of ``model``."""
+    found = part_of(world, name)
+    seeded = replace(training, seed=1000 * world.seed + number)
+    groups = [made for _, made in logistic.train(found.dataset, model, found.clients, seeded)]
+    tensors = {key: np.concatenate([one[key] for one in groups]) for key in groups[0]}
+    return Trained(tensors, found.poisoned)
