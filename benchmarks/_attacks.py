@@ -98,7 +98,19 @@ def ways(attack: Attack, flips: Sequence[str]) -> str:
     return attack.part.replace(FIRST, flips[0]).replace(PAIRS, ",".join(flips))
 
 
-def attacked(rounds: Rounds, number: int, name: str, tau: float, flips: Sequence[str]) -> Attacked:
+class Source(Protocol):
+    """Where rounds come from: the cache, or a federation on its own course."""
+
+    world: World
+
+    def part(self, number: int, name: str) -> Trained:
+        """A part of round ``number``."""
+
+    def peek(self, number: int, name: str) -> Trained:
+        """A part of another round, for a look only."""
+
+
+def attacked(rounds: Source, number: int, name: str, tau: float, flips: Sequence[str]) -> Attacked:
     """Round ``number`` with ``tau`` attackers for each honest client.
 
     Malicious are attackers that poisoned at least one sample; one that holds none of the source
