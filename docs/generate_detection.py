@@ -4,9 +4,9 @@ A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->`
 ``damage-bars`` are their files as they are. ``detection`` has a line a method and a column a spread
 of labels, ``show`` being the number shown (auc, found, false_alarms: the mean, and the worst in
 brackets); ``damage`` has a line a defense and a column a lambda, with the accuracy on the source
-label. All other keys choose rows by a column, ``a|b`` for two values. The page is rewritten; with
-``--check`` a stale page is an error. ``benchmarks/detection_report.py`` and ``damage_report.py``
-write the files.
+label, or with ``show=overall`` on all. All other keys choose rows by a column, ``a|b`` for two
+values. The page is rewritten; with ``--check`` a stale page is an error.
+``benchmarks/detection_report.py`` and ``damage_report.py`` write the files.
 
     python docs/generate_detection.py [--check]
 """
@@ -60,13 +60,13 @@ def table(kind: str, chosen: Row) -> str:
         titles = TITLES[kind]
         rows = read(f"{kind}.csv")
         return markdown(list(titles.values()), [[row[key] for key in titles] for row in rows])
-    show = chosen.pop("show", "auc")
+    show = chosen.pop("show", "auc" if kind == "detection" else "source")
     rows = read("summary.csv" if kind == "detection" else "damage.csv")
     for key, value in chosen.items():
         rows = [row for row in rows if row[key] in value.split("|")]
     if not rows:
         return "No results yet.\n"
-    return detection(rows, show) if kind == "detection" else damage(rows)
+    return detection(rows, show) if kind == "detection" else damage(rows, show)
 
 
 def read(name: str) -> list[Row]:
@@ -107,20 +107,21 @@ def cell(row: Row | None, show: str) -> str:
     return f"{row[show]} ({row[f'worst_{show}']})"
 
 
-def damage(rows: Sequence[Row]) -> str:
+def damage(rows: Sequence[Row], show: str) -> str:
     """Defenses down, lambdas across, the lines to compare with first."""
     levels = sorted({row["lambda"] for row in rows}, key=float)
     places = {(row["defense"], row["lambda"]): row for row in rows}
     names = list(dict.fromkeys(row["defense"] for row in rows))
     names.sort(key=lambda name: (name != "none", name != FIRST))
     lines = []
-    for title, column in (("no attack", "no_attack"), ("floor", "floor")):
+    known = (("no attack", "no_attack"), ("floor", "floor")) if show == "source" else ()
+    for title, column in known:
         beside = [next(row for row in rows if row["lambda"] == level) for level in levels]
         lines.append([title, *(row[column] for row in beside)])
     for name in names:
         found = [places.get((name, level)) for level in levels]
         title = "no defense" if name == "none" else name
-        lines.append([title, *(row["source"] if row else "" for row in found)])
+        lines.append([title, *(row[show] if row else "" for row in found)])
     return markdown(["defense", *(f"lambda {level}" for level in levels)], lines)
 
 
