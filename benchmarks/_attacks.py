@@ -73,8 +73,8 @@ ATTACKS = {
     "adaptive-lomar": Attack(then="adaptive-lomar"),
     "sybil-groups": Attack(then="sybil-groups"),
     "framing": Attack(then="framing"),
-    "label-mix-walk": Attack(then="label-mix-walk"),
-    "label-mix-stride": Attack(then="label-mix-walk", options={"strength": 2.0}),
+    "label-mix-walk": Attack(then="label-mix-walk", options={"strength": 0.1}),
+    "label-mix-stride": Attack(then="label-mix-walk", options={"strength": 0.5}),
     "false-bias": Attack("mixed first", "false-bias"),
     "false-bias-random": Attack("mixed first", "false-bias", {"bias_of": "random"}),
 }
