@@ -152,6 +152,16 @@ class Context:
         got = self.defender.aggregate(rule, self.known, block, weights, self.beside)
         return float(np.linalg.norm(got - self.mean))
 
+    @property
+    def output_bias(self) -> slice:
+        """Where the output layer's bias lies; UsageError where there is none."""
+        if self.bias is None:
+            raise UsageError(
+                "this attack works on the bias of the output layer, and the round names none "
+                "('lomar info' says what it holds; 'lomar dump --output-layer' names the layer)"
+            )
+        return self.bias
+
     def need(self, least: int) -> None:
         """UsageError when the attacker knows fewer honest updates than ``least``."""
         if len(self.known) < least:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from lomar_cli.attacks.base import RoundAttack, one_of, option
-from lomar_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from lomar_cli.attacks.context import Block, Context
@@ -30,19 +29,15 @@ class FalseBias(RoundAttack):
 
     def __call__(self, context: Context) -> Block:
         one_of("--bias-of", self.bias_of, OF)
-        if context.bias is None:
-            raise UsageError(
-                "false-bias: the round names no bias of an output layer ('lomar info' says what it "
-                "holds; 'lomar dump --output-layer' names the layer)"
-            )
+        where = context.output_bias
         context.need(2)
-        known = context.known[:, context.bias]
+        known = context.known[:, where]
         made = context.own.copy()
         if self.bias_of == "other":
-            made[:, context.bias] = known[self._others(context)]
+            made[:, where] = known[self._others(context)]
         else:
             noise = context.rng.standard_normal((context.malicious, known.shape[1]))
-            made[:, context.bias] = known.mean(axis=0) + known.std(axis=0, ddof=1) * noise
+            made[:, where] = known.mean(axis=0) + known.std(axis=0, ddof=1) * noise
         return made
 
     def _others(self, context: Context) -> list[int]:

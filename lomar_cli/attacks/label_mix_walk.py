@@ -32,13 +32,8 @@ class LabelMixWalk(RoundAttack):
 
     def __call__(self, context: Context) -> Block:
         finite("--strength", self.strength)
-        if context.bias is None:
-            raise UsageError(
-                "label-mix-walk: the round names no bias of an output layer ('lomar info' says "
-                "what it holds; 'lomar dump --output-layer' names the layer)"
-            )
         context.need(3)
-        bias = context.known[:, context.bias]
+        bias = context.known[:, context.output_bias]
         made = context.own.copy()
         for row, (source, target) in enumerate(self._labels(context, bias.shape[1])):
             apart = bias[:, target] - bias[:, source]
@@ -68,8 +63,7 @@ def direction(context: Context, source: int, target: int) -> Vector:
     """
     import numpy as np
 
-    assert context.bias is not None
-    bias = context.known[:, context.bias]
+    bias = context.known[:, context.output_bias]
     bias = bias - bias.mean(axis=0)
     step = np.zeros(bias.shape[1])
     step[[source, target]] = -1, 1
