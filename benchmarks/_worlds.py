@@ -23,7 +23,7 @@ from lomar_cli.data import partition, registry
 from lomar_cli.data.dataset import Dataset
 
 Ints = NDArray[np.int64]
-# Spare clients for each honest one: the largest share of attackers.
+# Spare clients for each honest one: the most attackers there can be, if no more are asked for.
 SPARE = 0.4
 HONEST, SPARES, TEACHERS = "honest", "spare", "teacher"
 # Numbers in the updates of all teachers together, which have to fit into memory.
@@ -55,7 +55,10 @@ SIZES = {
 
 @dataclass(frozen=True)
 class World:
-    """``scheme`` is a lambda ("0.5", the paper's partition) or "dirichlet0.1"."""
+    """``scheme`` is a lambda ("0.5", the paper's partition) or "dirichlet0.1".
+
+    ``spare`` clients there are for each honest one.
+    """
 
     data: str
     scheme: str
@@ -63,10 +66,12 @@ class World:
     clients: int
     samples: int
     data_dir: Path | None = None
+    spare: float = SPARE
 
     @property
     def name(self) -> str:
-        return f"{self.data}-{self.scheme}-{self.clients}x{self.samples}-{self.seed}"
+        more = "" if self.spare == SPARE else f"-spare{self.spare:g}"
+        return f"{self.data}-{self.scheme}-{self.clients}x{self.samples}-{self.seed}{more}"
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -77,7 +82,7 @@ class World:
         if kind == TEACHERS:
             parameters = len(self.dataset.labels) * (self.dataset.x_train.shape[1] + 1)
             return min(MOST_TEACHERS, TEACHING // parameters)
-        return self.clients if kind == HONEST else round(SPARE * self.clients)
+        return self.clients if kind == HONEST else round(self.spare * self.clients)
 
     def attackers(self, tau: float) -> int:
         """The number of attackers: a share of the honest clients, who stay as many as they are."""

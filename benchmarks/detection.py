@@ -9,7 +9,7 @@ methods. Trained rounds are kept in --cache, so that this takes no training. ``d
 makes tables of the file.
 
 Softmax regression, 5 epochs, batches of 20, learning rate 0.01. Attackers are added to the honest
-clients, tau for each. Rounds go on by the average of the honest clients. Malicious are attackers
+clients, tau for each (above 0.4 other ones are drawn for all of a run's shares). Rounds go on by the average of the honest clients. Malicious are attackers
 that poisoned at least one sample; one that holds no sample of the source label counts as honest.
 Methods that take a number of malicious clients are told the true one, methods that need trusted
 data get an honest client's; nobody has these in practice, and lomar-auto does without.
@@ -31,7 +31,7 @@ from _attacks import ATTACKS, Attacked, attacked, ways
 from _ceiling import told_apart
 from _results import Results, Row
 from _rounds import Rounds
-from _worlds import SIZES, World
+from _worlds import SIZES, SPARE, World
 
 from lomar_cli.errors import LomarError, NotApplicableError, UsageError
 from lomar_cli.learning.loss import loss_on
@@ -122,6 +122,7 @@ def main() -> None:
             given.clients or SIZES[data].clients,
             given.samples or SIZES[data].samples,
             given.data_dir,
+            max(SPARE, *grid.taus),
         )
         for seed, data, scheme in itertools.product(axes["seeds"], axes["data"], axes["schemes"])
     ]
