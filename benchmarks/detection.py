@@ -9,10 +9,11 @@ methods. Trained rounds are kept in --cache, so that this takes no training. ``d
 makes tables of the file.
 
 Softmax regression, 5 epochs, batches of 20, learning rate 0.01. Attackers are added to the honest
-clients, tau for each (above 0.4 other ones are drawn for all of a run's shares). Rounds go on by the average of the honest clients. Malicious are attackers
-that poisoned at least one sample; one that holds no sample of the source label counts as honest.
-Methods that take a number of malicious clients are told the true one, methods that need trusted
-data get an honest client's; nobody has these in practice, and lomar-auto does without.
+clients, tau for each; when a run asks for more than 0.4, it draws other attackers for all of its
+shares. Rounds go on by the average of the honest clients. Malicious are attackers that poisoned at
+least one sample; one that holds no sample of the source label counts as honest. Methods that take a
+number of malicious clients are told the true one, methods that need trusted data get an honest
+client's; nobody has these in practice, and lomar-auto does without.
 """
 
 from __future__ import annotations
