@@ -88,7 +88,7 @@ def judged(rows: Sequence[Row], defense: str) -> list[Row]:
         ),
         *(
             (f"lambda {level}, all attacks", "floor", lambda row, at=level: row["lambda"] == at)
-            for level in dict.fromkeys(row["lambda"] for row in own)
+            for level in sorted({row["lambda"] for row in own}, key=float)
         ),
         ("all attacks", "best other defense", lambda row: True),
     ]

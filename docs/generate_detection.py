@@ -25,6 +25,7 @@ MARK = re.compile(r"(<!-- table (\S+)((?: \S+=\S+)*) -->\n)(.*?)(<!-- end -->)",
 FIRST = "lomar-auto"
 TITLES = {
     "bars": {
+        "method": "method",
         "bar": "on",
         "asked": "asked",
         "cells": "cells",
@@ -36,6 +37,7 @@ TITLES = {
         "worst_false_alarms": "worst false alarms",
     },
     "damage-bars": {
+        "defense": "defense",
         "bar": "on",
         "asked": "asked",
         "settings": "settings",
