@@ -13,7 +13,7 @@ from lomar_cli.files.atomic import check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
-from lomar_cli.files.scores import Scores, format_of, write_scores
+from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Judgement, Loss, Method
 from lomar_cli.scoring.judge import ASIDE, judge
@@ -121,8 +121,10 @@ def table(
         "num_examples": found.head.num_examples.tolist(),
         "suspicion": judged.suspicion.tolist(),
         "keep": judged.keep.tolist(),
-        "reason": list(judged.reasons),
     }
+    if judged.weight is not None:
+        columns[WEIGHT] = judged.weight.tolist()
+    columns["reason"] = list(judged.reasons)
     columns.update({key: values.tolist() for key, values in judged.columns.items()})
     chain = extend(
         "score",
