@@ -22,6 +22,7 @@ RANKS = {
     "attacks": 2,
     "scoring": 2,
     "aggregation": 2,
+    "plots": 2,
     "data": 1,
     "files": 0,
 }
