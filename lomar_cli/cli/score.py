@@ -15,9 +15,7 @@ from lomar_cli.errors import EXIT_FLAGGED, UsageError
 def command(
     round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
     output: options.OutputOrNone = None,
-    method: Annotated[
-        str, typer.Option("--method", "-m", help="A method (see 'lomar list methods'), or all.")
-    ] = score_options.DEFAULT_METHOD,
+    method: score_options.Method = score_options.DEFAULT_METHOD,
     neighbors: score_options.Neighbors = None,
     bandwidth: score_options.Bandwidth = None,
     kernel: score_options.Kernel = None,
@@ -54,7 +52,7 @@ def command(
     Needs neither training data (but for a few methods that ask for some of your own) nor torch.
     Without -o and --json the most suspicious clients are
     shown as a table. -o takes .h5, .csv, .tsv or .json, or - for stdout;
-    with --method all, a folder.
+    with --method all, which judges by every method that can, a folder.
 
     \b
     Examples:

@@ -10,6 +10,9 @@ import typer
 # As in scoring.registry, which takes longer to load than --help takes.
 DEFAULT_METHOD = "lomar"
 
+_METHOD = typer.Option("--method", "-m", help="A method: see 'lomar list methods'.")
+Method = Annotated[str, _METHOD]
+MethodOrNone = Annotated[str | None, _METHOD]
 Neighbors = Annotated[
     str | None,
     typer.Option(

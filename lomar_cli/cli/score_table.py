@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from lomar_cli.files.scores import Scores
     from lomar_cli.stages.score_all import Outcome
@@ -34,8 +35,8 @@ def show(scores: Scores, console: Console) -> None:
     for row in shown:
         table.add_row(
             Text(printable(scores.clients[row], 40)),
-            _number(scores.suspicion[row]),
-            Text("keep", style="green") if keep[row] else Text("remove", style="bold red"),
+            number(scores.suspicion[row]),
+            verdict(bool(keep[row])),
             Text(printable(str(scores.columns["reason"][row]), 200)),
         )
     console.print(table)
@@ -44,7 +45,7 @@ def show(scores: Scores, console: Console) -> None:
     console.print()
     console.print(
         f"{flagged} of {len(order)} clients flagged by {scores.method} "
-        f"(suspicion above {_number(scores.threshold)})"
+        f"(suspicion above {number(scores.threshold)})"
     )
     for note in scores.notes:
         console.print(f"note: {note}", soft_wrap=True)
@@ -73,7 +74,15 @@ def show_all(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table)
 
 
-def _number(value: float) -> str:
+def verdict(keep: bool) -> Text:
+    """``keep`` or ``remove``, coloured."""
+    from rich.text import Text
+
+    return Text("keep", style="green") if keep else Text("remove", style="bold red")
+
+
+def number(value: float) -> str:
+    """Four digits; ``max`` for the suspicion of who was set aside."""
     if abs(value) > 1e100:
         return "max" if value > 0 else "-max"
     return f"{value:.4g}"
