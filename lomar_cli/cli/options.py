@@ -93,6 +93,7 @@ _SCORES = typer.Option(
 )
 Scores = Annotated[Path, _SCORES]
 ScoresOrNone = Annotated[Path | None, _SCORES]
+ManyScores = Annotated[list[Path] | None, _SCORES]
 Truth = Annotated[
     Path | None,
     typer.Option("--truth", metavar="FILE", help="The truth: which clients are malicious."),
