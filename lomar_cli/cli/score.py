@@ -123,11 +123,11 @@ def _one(
     elif json:
         print_json(as_document(scores))
     elif output is None:
-        show(scores, out())
+        show(scores, out(), str(round_file))
     if output is not None:
         console = err()
         if console.is_terminal and not quiet:
-            show(scores, console)
+            show(scores, console, str(round_file))
         say(f"{output}: {flagged} of {len(scores.clients)} clients flagged by {method}")
     if common["plot"] is not None:
         say(f"{common['plot']}: suspicions and a map of the updates")
