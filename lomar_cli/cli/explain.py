@@ -108,7 +108,7 @@ def _show(found: dict[str, Any]) -> None:
         console.print(Text(f"- {sentence}"), soft_wrap=not console.is_terminal)
     for note in found["notes"]:
         console.print(Text(f"- of the round: {note}"), soft_wrap=not console.is_terminal)
-    if found.get("labels"):
+    if found.get("labels") and found["few"]:
         _labels(found, console)
     if found.get("neighbours"):
         _neighbours(found["neighbours"], console)

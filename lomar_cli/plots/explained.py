@@ -145,9 +145,15 @@ def _labels(axes: Axes, labels: Sequence[Mapping[str, Any]], few: int) -> None:
         # The band is always in sight.
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -1.3 * _OUT), max(high, 1.3 * _OUT))
-    names = [printable(str(one["label"]), 14) for one in shown]
+    names = [_short(str(one["label"])) for one in shown]
     tilted = max(map(len, names)) * len(names) > 36
     axes.set_xticks(at, names, rotation=60 if tilted else 0, ha="right" if tilted else "center")
     axes.set_xlabel("label" if len(shown) == len(labels) else f"label: {LABELS} of {len(labels)}")
-    axes.set_ylabel("robust z: above thinner, below tighter")
+    axes.set_ylabel("robust z: above thinner, below tighter", fontsize=8.5)
     axes.set_title("labels against other clients'", loc="left", fontsize=9.5)
+
+
+def _short(name: str) -> str:
+    """The ends of a long name: what tells labels apart is often the last of it."""
+    shown = printable(name)
+    return shown if len(shown) <= 14 else f"{shown[:6]}…{shown[-7:]}"

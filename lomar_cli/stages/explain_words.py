@@ -21,7 +21,8 @@ _SIDES = {
 
 def side(found: Document) -> str | None:
     """Where the client lies apart: ``opposite``, ``tighter``, ``thinner``, or None: nowhere."""
-    if found["cosine_to_median"] < 0 < found["median_cosine"]:
+    # As far behind as others are ahead, or half of it: a boosted one is across, not against.
+    if found["cosine_to_median"] < -found["median_cosine"] / 2 < 0:
         return "opposite"
     if found["near_z"] < -STANDS_OUT:
         return "tighter"
@@ -39,6 +40,8 @@ def words(found: Document) -> list[str]:
         said.append(f"near-copies share one vote: it counts as {found['weight']:.3g} of a client")
     if "labels" not in found:
         return said
+    if not found["few"]:
+        return [*said, "there is no other client to compare it with"]
     where = _SIDES.get(found["side"] or "", "as a whole it lies among the others as they do")
     said.append(
         f"{where} (robust z of its distance to its {found['few']} nearest {found['near_z']:+.1f}, "
@@ -125,8 +128,9 @@ def _name(one: Document) -> str:
 
 
 def _length(found: Document) -> str:
-    ratio = f"{found['length'] / found['median_length']:.3g} times the median"
-    usual = ratio if found["median_length"] > 0 else f"{found['length']:.3g}, the median 0"
+    usual = f"{found['length']:.3g}, the median's 0"
+    if found["median_length"] > 0:
+        usual = f"{found['length'] / found['median_length']:.3g} times the median"
     return (
         f"its length is {usual}; its cosine with the median update is "
         f"{found['cosine_to_median']:.2f} (median of all {found['median_cosine']:.2f})"

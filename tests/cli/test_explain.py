@@ -66,6 +66,31 @@ def test_the_nearest_are_the_nearest(odd):
     assert found["length"] == pytest.approx(np.linalg.norm(others[4]))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_small_and_empty_rounds_are_explained(count, factor, tmp_path):
+    made = {name: array * np.float32(factor) for name, array in tensors(count).items()}
+    path = write_round(tmp_path / "r.h5", made)
+    found = told(path, "c0")
+    assert len(found["neighbours"]) == count - 1
+    assert found["side"] is None
+    assert ("no other client" in found["words"][-1]) == (count == 1)
+    shown = works("explain", path, "c0").stdout
+    assert ("nearest" in shown) == (count > 1)
+
+
+def test_who_is_across_is_not_against(tmp_path):
+    made = {name: array + 1 for name, array in tensors(9).items()}
+    for name in made:
+        made[name][0] -= 1
+        made[name][1] *= -1
+    path = write_round(tmp_path / "r.h5", made)
+    across, against = told(path, "c0"), told(path, "c1")
+    assert abs(across["cosine_to_median"]) < against["median_cosine"] / 2
+    assert against["side"] == "opposite"
+    assert across["side"] != "opposite"
+
+
 def test_sides(odd):
     assert told(odd, "c1")["side"] == "tighter"
     assert told(odd, "c5")["side"] == "thinner"
