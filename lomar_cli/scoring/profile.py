@@ -35,7 +35,8 @@ class Profile:
     do, above 0 in a thinner one. ``near_by_label`` and ``far_by_label`` (n, R) are the same within
     one label's parameters, with the neighbours of the whole update. ``unit`` is the median of the
     distances that ``far`` comes from. ``lengths`` (n,) are those of the updates, ``cosines`` (n,)
-    theirs with the coordinate-wise median update.
+    theirs with the coordinate-wise median update, ``layers`` (n, parameters) the lengths of each
+    parameter by itself, in the order of the round.
     """
 
     near: Vector
@@ -45,16 +46,17 @@ class Profile:
     unit: float
     lengths: Vector
     cosines: Vector
+    layers: NDArray[np.float64]
 
 
 def profile(view: RoundView) -> Profile:
     """The profile of every client of a round; all z-scores are 0 where there is but one."""
     geometry = view.geometry
     count, labels = geometry.count, view.updates.label_count
-    lengths, cosines = against_median(view.updates)
+    lengths, cosines, layers = against_median(view.updates)
     if count < 2:
         none, nones = np.zeros(count), np.zeros((count, labels))
-        return Profile(none, none, nones, nones, 0.0, lengths, cosines)
+        return Profile(none, none, nones, nones, 0.0, lengths, cosines, layers)
     few = geometry.neighbours(min(FEW, count - 1))
     half = geometry.neighbours(max(1, count // 2))
 
@@ -72,6 +74,7 @@ def profile(view: RoundView) -> Profile:
         unit=float(np.median(far)),
         lengths=lengths,
         cosines=cosines,
+        layers=layers,
     )
 
 
@@ -91,21 +94,23 @@ def robust_z(values: Vector) -> Vector:
     return gaps / spread if spread > 0 else np.zeros(len(values))
 
 
-def against_median(updates: Updates) -> tuple[Vector, Vector]:
-    """Lengths (n,) of the updates and their cosines (n,) with the coordinate-wise median update.
+def against_median(updates: Updates) -> tuple[Vector, Vector, NDArray[np.float64]]:
+    """Lengths (n,) of the updates, their cosines (n,) with the coordinate-wise median update, and
+    the lengths (n, parameters) of each parameter.
 
     A cosine with an update of length 0 is 0.
     """
     count = len(updates.clients)
-    dots, squares, square = np.zeros(count), np.zeros(count), 0.0
-    for block in columns(updates):
-        middle = np.median(block, axis=0)
-        dots += block @ middle
-        squares += np.einsum("ij,ij->i", block, block)
-        square += float(middle @ middle)
-    lengths = np.sqrt(squares)
+    dots, squares, square = np.zeros(count), np.zeros((count, len(updates.tensors))), 0.0
+    for place, name in enumerate(updates.tensors):
+        for block in columns(updates.select([name])):
+            middle = np.median(block, axis=0)
+            dots += block @ middle
+            squares[:, place] += np.einsum("ij,ij->i", block, block)
+            square += float(middle @ middle)
+    lengths = np.sqrt(squares.sum(axis=1))
     scale = lengths * square**0.5
-    return lengths, np.clip(dots / np.where(scale > 0, scale, 1), -1, 1)
+    return lengths, np.clip(dots / np.where(scale > 0, scale, 1), -1, 1), np.sqrt(squares)
 
 
 def _log(distances: Vector) -> Vector:

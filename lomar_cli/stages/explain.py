@@ -20,7 +20,7 @@ from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.plots.verdict import Plane
 from lomar_cli.scoring.base import Method
 from lomar_cli.scoring.judge import Screened, prepare
-from lomar_cli.scoring.profile import FEW, Profile, profile
+from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
@@ -186,6 +186,7 @@ def _among(judged: Judged, lies: Profile, row: int) -> Document:
         "near_z": float(lies.near[place]),
         "far_z": float(lies.far[place]),
         "labels": _labels(judged, lies, place, row),
+        "parameters": _parameters(list(view.updates.tensors), lies, place),
         "neighbours": [
             {
                 "client": scores.clients[rows[i]],
@@ -220,6 +221,22 @@ def _labels(judged: Judged, lies: Profile, place: int, row: int) -> list[Documen
             one["log_factor"] = number(columns[_FACTOR + name][row])
         found.append(one)
     return sorted(found, key=lambda one: -max(abs(one["near_z"]), abs(one["far_z"])))
+
+
+def _parameters(names: Sequence[str], lies: Profile, place: int) -> list[Document]:
+    """Each parameter's length against its median length, the furthest from it first."""
+    found = []
+    for name, lengths in zip(names, lies.layers.T, strict=True):
+        middle = float(np.median(lengths))
+        found.append(
+            {
+                "parameter": name,
+                "length": float(lengths[place]),
+                "of_median": float(lengths[place]) / middle if middle > 0 else None,
+                "z": float(robust_z(lengths)[place]),
+            }
+        )
+    return sorted(found, key=lambda one: -abs(one["z"]))
 
 
 def _drawn(plot: Path, judged: Judged, row: int, document: Document, points: Plane) -> bytes:

@@ -50,6 +50,8 @@ def words(found: Document) -> list[str]:
     if found["labels"]:
         said.append(_labels(found["labels"]))
     said.append(_length(found))
+    if len(found["parameters"]) > 1:
+        said.extend(_parameters(found["parameters"]))
     if found["neighbours"]:
         said.append(_neighbours(found["neighbours"]))
     if found["near_copies"]:
@@ -135,6 +137,18 @@ def _length(found: Document) -> str:
         f"its length is {usual}; its cosine with the median update is "
         f"{found['cosine_to_median']:.2f} (median of all {found['median_cosine']:.2f})"
     )
+
+
+def _parameters(parameters: Sequence[Document]) -> list[str]:
+    """A sentence where the length of some parameters stands out."""
+    out = [one for one in parameters if abs(one["z"]) > STANDS_OUT and one["of_median"] is not None]
+    if not out:
+        return []
+    shown = ", ".join(
+        f"{printable(one['parameter'], 40)} ({one['of_median']:.3g} times)" for one in out[:_NAMED]
+    )
+    more = f" and {len(out) - _NAMED} more" if len(out) > _NAMED else ""
+    return [f"parameters whose length is far from its median: {shown}{more}"]
 
 
 def _neighbours(nearest: Sequence[Document]) -> str:

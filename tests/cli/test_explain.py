@@ -113,6 +113,20 @@ def test_labels_have_the_methods_own_factors(odd, tmp_path):
     assert "log_factor" not in told(odd, "c3", "-m", "krum")["labels"][0]
 
 
+def test_the_parameter_that_is_far_too_long_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    made = {"conv.weight": rng.normal(size=(15, 4, 5)).astype(np.float32), **tensors(15)}
+    made["conv.weight"][2] *= 8
+    path = write_round(tmp_path / "r.h5", made)
+    found = told(path, "c2")
+    assert found["parameters"][0]["parameter"] == "conv.weight"
+    lengths = np.linalg.norm(made["conv.weight"].reshape(15, -1), axis=1)
+    ratio = lengths[2] / np.median(lengths)
+    assert found["parameters"][0]["of_median"] == pytest.approx(ratio, rel=1e-5)
+    assert any(f"conv.weight ({ratio:.3g} times)" in sentence for sentence in found["words"])
+    assert not any("far from its median" in sentence for sentence in told(path, "c5")["words"])
+
+
 def test_who_was_set_aside_is_compared_with_nobody(odd):
     found = told(odd, "c9")
     assert found["set_aside"] and "neighbours" not in found

@@ -83,11 +83,15 @@ def test_copies_lie_tighter_and_the_label_that_is_off_thinner():
 def test_the_median_update_and_cosines_by_hand():
     weight = np.array([[[3.0, 0]], [[1, 0]], [[0, 4]]])
     # The median is (1, 0).
-    lengths, cosines = against_median(as_updates(weight))
+    lengths, cosines, layers = against_median(as_updates(weight))
     np.testing.assert_allclose(lengths, [3, 1, 4])
     np.testing.assert_allclose(cosines, [1, 1, 0])
-    none = against_median(as_updates(np.zeros((3, 1, 2))))
-    np.testing.assert_array_equal(none, np.zeros((2, 3)))
+    np.testing.assert_allclose(layers, [[3], [1], [4]])
+    for numbers in against_median(as_updates(np.zeros((3, 1, 2)))):
+        assert not numbers.any()
+    both = against_median(as_updates(weight, rest=np.array([[4.0], [0], [3]])))
+    np.testing.assert_allclose(both[0], [5, 1, 5])
+    np.testing.assert_allclose(both[2], [[4, 3], [0, 1], [3, 4]])
 
 
 def test_robust_z_where_most_are_equal():
