@@ -68,12 +68,20 @@ def write_base(path: Path, parameters: Tensors, **more: Any) -> Path:
     return path
 
 
-def write_verdict(path: Path, round_file: Path, flagged: Sequence[str]) -> Path:
-    """A score table (CSV) of a round that flags these clients."""
+def write_verdict(
+    path: Path,
+    round_file: Path,
+    flagged: Sequence[str],
+    weights: Mapping[str, float] | None = None,
+) -> Path:
+    """A score table (CSV) of a round that flags these clients; ``weights`` of some below 1."""
     with open_round(round_file) as found:
         clients, digest = found.head.clients, found.sha256
     lines = ["client,suspicion,keep,round_sha256"]
     lines += [f"{c},{int(c in flagged)},{str(c not in flagged).lower()},{digest}" for c in clients]
+    if weights is not None:
+        lines = [f"{line},{weights.get(line.split(',')[0], 1)}" for line in lines]
+        lines[0] = lines[0].replace(",1", ",weight")
     path.write_text("\n".join(lines) + "\n")
     return path
 

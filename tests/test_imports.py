@@ -22,6 +22,7 @@ RANKS = {
     "attacks": 2,
     "scoring": 2,
     "aggregation": 2,
+    "plots": 2,
     "data": 1,
     "files": 0,
 }
@@ -76,6 +77,7 @@ def loaded_by(code):
         ["--help"],
         ["score", "--help"],
         ["score", "sample_data/digits-round.h5", "-q"],
+        ["explain", "sample_data/digits-round.h5", "cb83caed"],
         ["info", "sample_data/digits-round.h5"],
         ["validate", "sample_data/digits-split.h5"],
         ["list"],

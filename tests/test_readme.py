@@ -64,6 +64,18 @@ def test_own_updates(place):
     assert "denser than its neighbours on labels 2, 9 and 5" in done.stdout
 
 
+def test_why_this_client(place):
+    pytest.importorskip("matplotlib", reason="figures need the extra 'plot'")
+    made = "\n".join(
+        line for line in section("Your own updates").splitlines() if line.startswith("lomar dump")
+    )
+    done = run(f"{made}\n{section('Why this client?')}", place)
+    assert done.returncode == 0, done.stderr
+    assert "labels that stand out" in done.stdout
+    for name in ("site-23.png", "scores.png"):
+        assert (place / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_drill(place):
     made = "\n".join(
         line for line in section("Your own updates").splitlines() if line.startswith("lomar dump")

@@ -29,8 +29,16 @@ def command(
         ),
     ] = "test",
     flip: options.FlipsOrNone = None,
-    scores: options.ScoresOrNone = None,
+    scores: options.ManyScores = None,
     truth: options.Truth = None,
+    roc: Annotated[
+        Path | None,
+        typer.Option(
+            "--roc",
+            metavar="FILE",
+            help="Draw the ROC curves of the suspicions: a png, svg or pdf (extra 'plot').",
+        ),
+    ] = None,
     output: options.OutputOrNone = None,
     json: options.Json = False,
     data_dir: options.DataDir = None,
@@ -43,18 +51,19 @@ def command(
     are taken for the attacker's target when they carry its pattern.
 
     'found' is the share of malicious clients that were flagged, 'false alarms' the share of clean
-    ones.
+    ones. --scores can be given more than once: all tables are compared with one truth.
 
     \b
     Examples:
       lomar evaluate next.h5 --split split.h5 --flip 1:7 --scores scores.h5 --truth truth.json
       lomar evaluate --scores scores.csv --truth truth.json --json | jq .detection.auc
+      lomar evaluate --scores a.csv --scores b.csv --truth truth.json --roc roc.png
     """
     from lomar_cli.stages.evaluate import evaluate
 
     flips = list(flip or [])
     document = evaluate(
-        model, output, split, flips, scores, truth, data_dir, force, data_file, part
+        model, output, split, flips, scores or [], truth, data_dir, force, data_file, part, roc
     )
     if json:
         print_json(document)
@@ -62,6 +71,9 @@ def command(
         _table(document)
     if output is not None:
         say(f"{output}: {_summary(document)}")
+    if roc is not None:
+        count = len(document.get("detections", [0]))
+        say(f"{roc}: {count} ROC curve{'s' if count > 1 else ''}")
 
 
 def _summary(document: dict[str, Any]) -> str:
@@ -81,6 +93,8 @@ def _summary(document: dict[str, Any]) -> str:
             for name in ("auc", "found", "false_alarms")
             if found[name] is not None
         )
+    if "detections" in document:
+        parts.append(f"{len(document['detections'])} score tables compared")
     return ", ".join(parts)
 
 
@@ -102,6 +116,29 @@ def _table(document: dict[str, Any]) -> None:
             elif name not in _UNSHOWN:
                 label = {"source": "on source labels", "target": "on target labels"}.get(name, name)
                 table.add_row(f"{title}: {label}".replace("_", " "), _show(value))
+    if table.row_count:
+        out().print(table)
+    if "detections" in document:
+        _detections(document["detections"])
+
+
+def _detections(found: list[dict[str, Any]]) -> None:
+    """A row a score table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from lomar_cli.files.text import printable
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    told = ["scores", *["method"] * any(one["method"] for one in found)]
+    for heading in told:
+        table.add_column(heading, overflow="fold")
+    for heading in ("AUC", "found", "false alarms", "precision", "flagged"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in found:
+        numbers = [_show(one[key]) for key in ("auc", "found", "false_alarms", "precision")]
+        flagged = f"{one['flagged']} of {one['clients']}"
+        table.add_row(*(Text(printable(one[key], 60)) for key in told), *numbers, flagged)
     out().print(table)
 
 

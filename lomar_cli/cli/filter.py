@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
-from lomar_cli.cli.console import say
+from lomar_cli.cli.console import say, warn
 
 
 def command(
@@ -23,12 +23,22 @@ def command(
 ) -> None:
     """Leave the flagged clients out: writes the round of those that are kept.
 
+    Weights of near-copies that share a vote are not carried over: 'lomar aggregate --scores' uses
+    them.
+
     \b
     Example:
       lomar filter round.h5 --scores scores.h5 -o kept.h5
     """
+    from lomar_cli.files.text import printable
     from lomar_cli.stages.filter import filter_round
 
     limit = options.parse_size(memory, "--memory")
-    head, removed = filter_round(round_file, scores, output, limit, force)
-    say(f"{output}: {len(head.clients)} clients kept, {removed} left out")
+    done = filter_round(round_file, scores, output, limit, force)
+    if done.sharing:
+        warn(
+            f"{done.sharing} of the kept clients share votes with near-copies of theirs, and a "
+            "round holds no weights: to count them so, give the scores to aggregate: lomar "
+            f"aggregate {printable(str(round_file))} --scores {printable(str(scores))}"
+        )
+    say(f"{output}: {len(done.head.clients)} clients kept, {done.removed} left out")

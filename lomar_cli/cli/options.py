@@ -88,9 +88,12 @@ Layers = Annotated[
     ),
 ]
 FlipsOrNone = Annotated[list[str] | None, typer.Option("--flip", metavar=FLIP_METAVAR, help=FLIP)]
-_SCORES = typer.Option("--scores", metavar="FILE", help="A score table; flagged clients are out.")
+_SCORES = typer.Option(
+    "--scores", metavar="FILE", help="A score table of the round, as 'lomar score -o' writes it."
+)
 Scores = Annotated[Path, _SCORES]
 ScoresOrNone = Annotated[Path | None, _SCORES]
+ManyScores = Annotated[list[Path] | None, _SCORES]
 Truth = Annotated[
     Path | None,
     typer.Option("--truth", metavar="FILE", help="The truth: which clients are malicious."),

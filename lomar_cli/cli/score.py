@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lomar_cli.cli import options
+from lomar_cli.cli import options, score_options
 from lomar_cli.cli.console import err, out, print_json, say
 from lomar_cli.errors import EXIT_FLAGGED, UsageError
 
@@ -15,62 +15,24 @@ from lomar_cli.errors import EXIT_FLAGGED, UsageError
 def command(
     round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
     output: options.OutputOrNone = None,
-    method: Annotated[
-        str, typer.Option("--method", "-m", help="A method (see 'lomar list methods'), or all.")
-    ] = "lomar",
-    neighbors: Annotated[
-        str | None,
-        typer.Option(
-            "--neighbors",
-            "-k",
-            metavar="K",
-            help="Neighbours: 50, or 0.5n of the clients (default).",
-        ),
-    ] = None,
-    bandwidth: Annotated[
-        str | None,
-        typer.Option(
-            "--bandwidth",
-            metavar="H",
-            help="Kernel bandwidth: 0.02, or 0.1x the median neighbour distance of each label "
-            "(default).",
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None,
-        typer.Option("--kernel", help="laplace (default: eq. 6 as printed) or gaussian."),
-    ] = None,
-    epsilon: Annotated[
-        str | None,
-        typer.Option(
-            "--epsilon",
-            help="Threshold on the factor: a number; paper: min(1, eps_m) (default); paper-lower: "
-            "with eq. 10's other root; auto: the widest gap below the median, which even an "
-            "honest round has.",
-        ),
-    ] = None,
-    false_alarm: Annotated[
-        float | None,
-        typer.Option("--false-alarm", help="The bound that eps_m is solved for (default 0.05)."),
-    ] = None,
+    method: score_options.Method = score_options.DEFAULT_METHOD,
+    neighbors: score_options.Neighbors = None,
+    bandwidth: score_options.Bandwidth = None,
+    kernel: score_options.Kernel = None,
+    epsilon: score_options.Epsilon = None,
+    false_alarm: score_options.FalseAlarm = None,
     assume_malicious: options.AssumeMalicious = None,
     history: options.History = None,
     root: options.Root = None,
     holdout: options.Holdout = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            metavar="FILE",
-            help="With --holdout: the model that the updates start from (default: all zeros).",
-        ),
-    ] = None,
+    model: score_options.StartModel = None,
     data_dir: options.DataDir = None,
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
     kind: options.Format = None,
     settings: options.Settings = None,
+    plot: score_options.Plot = None,
     json: options.Json = False,
     fail_on_flagged: Annotated[
         bool,
@@ -90,7 +52,7 @@ def command(
     Needs neither training data (but for a few methods that ask for some of your own) nor torch.
     Without -o and --json the most suspicious clients are
     shown as a table. -o takes .h5, .csv, .tsv or .json, or - for stdout;
-    with --method all, a folder.
+    with --method all, which judges by every method that can, a folder.
 
     \b
     Examples:
@@ -98,24 +60,23 @@ def command(
       lomar score round.h5 -o scores.h5
       lomar score round.h5 --json | jq '.clients[] | select(.keep | not) | .client'
       lomar score round.h5 -o - --format csv | sort -t, -k3 -g -r | head
+      lomar score round.h5 --plot scores.png
       lomar score round.h5 --method all -o scores/
     """
-    from lomar_cli.scoring.options import parse_settings
-
     stream = output is not None and str(output) == "-"
     if stream and json:
         raise UsageError("give either --json or -o -")
     if kind is not None and output is None:
         raise UsageError("--format: says how -o is written; give -o FILE, or -o - for stdout")
-    given: dict[str, Any] = {
-        "neighbors": neighbors,
-        "bandwidth": bandwidth,
-        "kernel": kernel,
-        "epsilon": epsilon,
-        "false_alarm": false_alarm,
-        "assume_malicious": assume_malicious,
-    }
-    given.update(parse_settings(settings))
+    given = score_options.method_options(
+        settings,
+        neighbors=neighbors,
+        bandwidth=bandwidth,
+        kernel=kernel,
+        epsilon=epsilon,
+        false_alarm=false_alarm,
+        assume_malicious=assume_malicious,
+    )
     common: dict[str, Any] = {
         "options": given,
         "layers": options.split_list(layers),
@@ -132,8 +93,11 @@ def command(
     if method == "all":
         if stream:
             raise UsageError("--method all: writes a folder, a file a method; give -o FOLDER")
+        if plot is not None:
+            raise UsageError("--plot: shows the verdict of one method; name one with --method")
         flagged = _all(round_file, output, json, common)
     else:
+        common["plot"] = plot
         flagged = _one(round_file, None if stream else output, method, stream, json, quiet, common)
     return EXIT_FLAGGED if fail_on_flagged and flagged else 0
 
@@ -159,12 +123,14 @@ def _one(
     elif json:
         print_json(as_document(scores))
     elif output is None:
-        show(scores, out())
+        show(scores, out(), str(round_file))
     if output is not None:
         console = err()
         if console.is_terminal and not quiet:
-            show(scores, console)
+            show(scores, console, str(round_file))
         say(f"{output}: {flagged} of {len(scores.clients)} clients flagged by {method}")
+    if common["plot"] is not None:
+        say(f"{common['plot']}: suspicions and a map of the updates")
     return flagged
 
 

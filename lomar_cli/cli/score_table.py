@@ -2,52 +2,112 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from lomar_cli.files.scores import Scores
     from lomar_cli.stages.score_all import Outcome
 
-_ROWS = 15
+Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# Up to so many removed clients are all shown; of more, those far from the threshold and near it.
+_REMOVED, _NEAR = 15, 3
+# How many kept ones, those next to the threshold, and how many where nobody is removed.
+_KEPT, _CALM = 5, 10
 
 
-def show(scores: Scores, console: Console) -> None:
-    """The most suspicious clients, the threshold, the counts and what there is to know."""
-    import numpy as np
+@dataclass(frozen=True)
+class Gap:
+    """A line of the table that stands for ``count`` clients; 0 is the threshold itself."""
+
+    count: int = 0
+    keep: bool = False
+
+
+def lines(suspicion: Vector, keep: Mask) -> list[int | Gap]:
+    """What to show of n clients, the most suspicious first: row numbers, and gaps between them.
+
+    The threshold has its line where all removed clients are more suspicious than all kept ones.
+    """
+    order = [int(row) for row in np.argsort(-suspicion, kind="stable")]
+    # Of equal suspicion, those that a method flags for another reason come first.
+    order.sort(key=lambda row: (-suspicion[row], bool(keep[row])))
+    removed = [row for row in order if not keep[row]]
+    kept = [row for row in order if keep[row]]
+    if order != removed + kept:
+        most = order[: _REMOVED + _KEPT]
+        return [*most, *_gap(len(order) - len(most), True)]
+    shown: list[int | Gap] = list(removed)
+    if len(removed) > _REMOVED:
+        far = removed[: _REMOVED - _NEAR]
+        shown = [*far, Gap(len(removed) - _REMOVED), *removed[-_NEAR:]]
+    near = kept[: _KEPT if removed else _CALM]
+    return [*shown, Gap(), *near, *_gap(len(kept) - len(near), True)]
+
+
+def _gap(count: int, keep: bool) -> list[Gap]:
+    return [Gap(count, keep)] if count else []
+
+
+def show(scores: Scores, console: Console, path: str = "") -> None:
+    """Clients on both sides of the threshold, the counts, and what there is to know.
+
+    ``path`` is the round's, for a terminal, where the next step is told.
+    """
     from rich.table import Table
     from rich.text import Text
 
     from lomar_cli.files.text import printable
 
     keep = scores.keep
-    order = np.argsort(-scores.suspicion, kind="stable")
-    flagged = int((~keep).sum())
-    shown = order[: max(_ROWS, 0)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("client", no_wrap=True)
-    table.add_column("suspicion", justify="right")
-    table.add_column("verdict")
+    # A long name is broken, not cut: it may have to be copied.
+    table.add_column("client", overflow="fold", max_width=max(16, int(0.45 * console.width)))
+    table.add_column("suspicion", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for row in shown:
+    for line in lines(scores.suspicion, keep):
+        if isinstance(line, Gap):
+            if line.count:
+                table.add_row("...", "", verdict(line.keep), f"{line.count} more")
+            elif math.isfinite(scores.threshold):
+                words = ("-", number(scores.threshold), "-", "the threshold")
+                table.add_row(*(Text(word, "dim") for word in words))
+            continue
         table.add_row(
-            Text(printable(scores.clients[row], 40)),
-            _number(scores.suspicion[row]),
-            Text("keep", style="green") if keep[row] else Text("remove", style="bold red"),
-            Text(printable(str(scores.columns["reason"][row]), 200)),
+            Text(printable(scores.clients[line], 80)),
+            number(scores.suspicion[line]),
+            verdict(bool(keep[line])),
+            Text(printable(str(scores.columns["reason"][line]), 200)),
         )
     console.print(table)
-    if len(order) > len(shown):
-        console.print(f"... and {len(order) - len(shown)} more clients, less suspicious")
     console.print()
     console.print(
-        f"{flagged} of {len(order)} clients flagged by {scores.method} "
-        f"(suspicion above {_number(scores.threshold)})"
+        f"{int((~keep).sum())} of {len(keep)} clients flagged by {scores.method} "
+        f"(suspicion above {number(scores.threshold)})",
+        soft_wrap=True,
     )
+    sharing = int((keep & (scores.weight < 1)).sum())
+    if sharing:
+        console.print(f"{sharing} of those kept share votes with near-copies of theirs")
     for note in scores.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        # A terminal would break the line inside a word; whoever reads a pipe wants whole lines.
+        console.print(f"note: {note}", soft_wrap=not console.is_terminal)
+    if path and console.is_terminal:
+        # Of those that were set aside there is no more to say.
+        compared = np.where(scores.suspicion < 1e100, scores.suspicion, -np.inf)
+        said = shlex.join(["lomar", "explain", path, scores.clients[int(compared.argmax())]])
+        console.print(f"look closer: {printable(said, 300)}", style="dim", soft_wrap=True)
 
 
 def show_all(outcomes: Sequence[Outcome], console: Console) -> None:
@@ -73,7 +133,15 @@ def show_all(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table)
 
 
-def _number(value: float) -> str:
+def verdict(keep: bool) -> Text:
+    """``keep`` or ``remove``, coloured."""
+    from rich.text import Text
+
+    return Text("keep", style="green") if keep else Text("remove", style="bold red")
+
+
+def number(value: float) -> str:
+    """Four digits; ``max`` for the suspicion of who was set aside."""
     if abs(value) > 1e100:
         return "max" if value > 0 else "-max"
     return f"{value:.4g}"

@@ -48,7 +48,7 @@ def measure(of: Measured) -> dict[str, Any]:
         None,
         of.split,
         of.cell.attack.get("flip", []),
-        of.scores,
+        [of.scores] if of.scores is not None else [],
         of.truth if of.scores is not None else None,
         of.data_dir,
         data_file=of.data_file,

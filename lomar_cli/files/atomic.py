@@ -13,21 +13,26 @@ from lomar_cli.errors import LomarError, OutputExistsError, UsageError
 from lomar_cli.files.text import printable
 
 
-def check_output(path: Path, force: bool) -> None:
-    """Refuse an output that exists (without ``force``), is a folder, or has no folder to lie in."""
+def check_output(path: Path, force: bool, option: str = "-o") -> None:
+    """Refuse an output that exists (without ``force``), is a folder, or has no folder to lie in.
+
+    ``option`` is the one that names it.
+    """
     shown = printable(str(path))
     if path.name == "-":
-        raise UsageError("-o -: this output is no stream; name a file")
+        raise UsageError(f"{option} -: this output is no stream; name a file")
     if path.is_dir():
-        raise UsageError(f"{shown}: is a folder; name a file for -o")
+        raise UsageError(f"{shown}: is a folder; name a file for {option}")
     if not path.parent.is_dir():
         raise UsageError(
             f"{shown}: there is no folder {printable(str(path.parent))}; make it first"
         )
     if path.exists() and not path.is_file():
-        raise UsageError(f"{shown}: is no regular file and is not replaced; name another -o")
+        raise UsageError(f"{shown}: is no regular file and is not replaced; name another {option}")
     if (path.exists() or path.is_symlink()) and not force:
-        raise OutputExistsError(f"{shown}: exists already; use -f to replace it, or another -o")
+        raise OutputExistsError(
+            f"{shown}: exists already; use -f to replace it, or another {option}"
+        )
 
 
 @contextlib.contextmanager

@@ -24,6 +24,9 @@ from lomar_cli.files.text import json_text, printable
 SCHEMA_VERSION = 1
 FORMATS = ("h5", "csv", "tsv", "json")
 FIXED = ("client", "num_examples", "suspicion", "keep", "reason")
+# In this order; a table without a weight gives everybody a vote of its own.
+WEIGHT = "weight"
+_ORDER = ("client", "num_examples", "suspicion", "keep", WEIGHT, "reason")
 MAX_TEXT_BYTES = 512 * 2**20
 _KINDS: dict[str, type] = {
     "client": str,
@@ -39,9 +42,10 @@ _FORMULA = ("=", "+", "-", "@", "'")
 class Scores:
     """What a method says of every client of a round.
 
-    ``columns`` has the five fixed columns first, then the method's own (floats; NaN where the
-    method could not judge). ``keep`` is ``suspicion <= threshold`` unless the reason says more.
-    ``notes`` are sentences for people: what was assumed, what could not be done.
+    ``columns`` has the five fixed columns first, ``weight`` among them where near-copies share a
+    vote, then the method's own (floats; NaN where the method could not judge). ``keep`` is
+    ``suspicion <= threshold`` unless the reason says more. ``notes`` are sentences for people: what
+    was assumed, what could not be done.
     """
 
     method: str
@@ -64,6 +68,13 @@ class Scores:
     @property
     def suspicion(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.asarray(self.columns["suspicion"], dtype=np.float64)
+
+    @property
+    def weight(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Each client's part of one vote (n,), in (0, 1]; 1 each where the table does not say."""
+        if WEIGHT not in self.columns:
+            return np.ones(len(self.columns["client"]))
+        return np.asarray(self.columns[WEIGHT], dtype=np.float64)
 
 
 def format_of(path: Path) -> str:
@@ -273,7 +284,7 @@ def _from_rows(
             columns[name] = [_value(name, value, shown) for value in values]
     columns.setdefault("num_examples", [1] * len(rows))
     columns.setdefault("reason", [""] * len(rows))
-    ordered = {name: columns[name] for name in (*FIXED, *columns)}
+    ordered = {name: columns[name] for name in (*_ORDER, *columns) if name in columns}
     limit = float(threshold) if isinstance(threshold, int | float) else math.nan
     return _checked(Scores(method, limit, sha256, ordered), shown)
 
@@ -282,6 +293,12 @@ def _checked(scores: Scores, shown: str) -> Scores:
     check_clients(scores.clients, f"{shown}: client")
     if not np.isfinite(scores.suspicion).all():
         raise InputError(f"{shown}: suspicion: must be a finite number for every client")
+    # Not below or NaN: NaN is neither.
+    if not ((scores.weight > 0) & (scores.weight <= 1)).all():
+        raise InputError(
+            f"{shown}: weight: must be above 0 and at most 1 for every client; score the round "
+            "again, or leave the column out"
+        )
     return scores
 
 

@@ -40,8 +40,12 @@ class Judgement:
     """What a method says of n clients.
 
     ``suspicion`` (n,) is finite, higher is worse; a client is kept when it is at most
-    ``threshold``. ``columns`` are the method's own numbers (n,). ``reasons`` are a person's words,
-    ``notes`` sentences about the whole round.
+    ``threshold``. ``columns`` are the method's own numbers (n,); one named ``view_NAME`` is what
+    one view suspects, in units of its threshold (1 is on it, NaN could not judge). ``reasons`` are
+    a person's words, ``notes`` sentences about the whole round.
+
+    ``weight`` (n,), in (0, 1], is each client's part of one vote where near-copies share one; None
+    stands for 1 each.
     """
 
     suspicion: Vector
@@ -50,6 +54,7 @@ class Judgement:
     reasons: Sequence[str]
     columns: Mapping[str, Vector] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    weight: Vector | None = None
 
 
 class Method(Protocol):

@@ -90,7 +90,7 @@ class FoolsGold:
             name = printable(view.updates.clients[twin], 40)
             return f"moves in the direction of '{name}' (cosine {cosines[row, twin]:.4f})"
 
-        columns = {"weight": weights, "similarity": pardoned(cosines)}
+        columns = {"foolsgold_weight": weights, "similarity": pardoned(cosines)}
         kept = "moves in a direction of its own"
         return judged(1 - weights, 1 - self.keep_from, sybil, kept, columns, notes)
 

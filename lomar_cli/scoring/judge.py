@@ -116,7 +116,13 @@ def _merge(
     for name, values in judged.columns.items():
         columns[name] = np.full(count, np.nan)
         columns[name][rows] = values
+    weight = None
+    if judged.weight is not None:
+        # Who was set aside shares its vote with nobody.
+        weight = np.ones(count)
+        weight[rows] = judged.weight
     note = (
         f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurdly large"
     )
-    return Judgement(suspicion, judged.threshold, keep, reasons, columns, [note, *judged.notes])
+    notes = [note, *judged.notes]
+    return Judgement(suspicion, judged.threshold, keep, reasons, columns, notes, weight)

@@ -16,7 +16,7 @@ from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.model import Model, parameters_sha256, write_model
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, open_round
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import RoundView
@@ -24,8 +24,8 @@ from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.recipe import Recipe
 from lomar_cli.stages.start import Parameters, start_model
-from lomar_cli.stages.verdict import keep_mask
-from lomar_cli.stages.weights import base_weights, capped, large_claim
+from lomar_cli.stages.verdict import rows_of
+from lomar_cli.stages.weights import base_weights, capped, large_claim, shared_votes
 
 if TYPE_CHECKING:
     from lomar_cli.stages.holdout import HeldOut
@@ -37,14 +37,17 @@ SCHEMA_VERSION = 1
 class Aggregated:
     """The new model, which clients were used, and whether the start model could be checked.
 
-    ``used`` (n,) marks those of the round's ``clients`` (n,) that took part. ``said`` are the
-    options on record.
+    ``used`` (n,) marks those of the round's ``clients`` (n,) that took part, ``weight`` (n,) is
+    each one's part of a vote by the scores, and ``share`` (n,) its part of all the weight that the
+    rule was given. ``said`` are the options on record.
     ``notes`` are sentences about how it was made, ``warnings`` those that no one should miss.
     """
 
     model: Model
     clients: Sequence[str]
     used: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    share: NDArray[np.float64]
     base_checked: bool
     said: Mapping[str, Any]
     notes: Sequence[str] = ()
@@ -101,8 +104,10 @@ def aggregate(
         raise UsageError("--holdout: the loss is that of the start model; give it with --model")
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         keep = np.ones(len(found.head.clients), dtype=bool)
+        votes = np.ones(len(keep))
         if scores is not None and scores_path is not None:
-            keep = keep_mask(found, scores, scores_path)
+            order = rows_of(found, scores, scores_path)
+            keep, votes = scores.keep[order], scores.weight[order]
         base, chain, checked = start_model(
             found,
             base_model,
@@ -112,11 +117,12 @@ def aggregate(
         loss = beside.loss(found, held_out, base)
         rows = _taking_part(keep, found.head.num_examples)
         kept = found.updates.rows(rows)
-        weights, share, warnings = _weigh(found.head.num_examples, rows, kept.clients, weighting)
+        weights, share, warnings = _weigh(found.head, rows, votes, weighting)
         view = RoundView(kept, Geometry(kept, memory), seed, beside.history, beside.root, loss)
         done = recipe(view, weights)
-        used = np.zeros(len(keep), dtype=bool)
-        used[rows] = done.used
+        used, shares = np.zeros(len(keep), dtype=bool), np.zeros(len(keep))
+        used[rows], shares[rows] = done.used, weights / weights.sum()
+        notes = [*shared_votes(votes[rows]), *done.notes]
         inputs = {"round": found.sha256, "model": parameters_sha256(base), **beside.inputs}
         if scores is not None:
             inputs["scores"] = scores.sha256
@@ -137,7 +143,9 @@ def aggregate(
             provenance=extend("aggregate", said, inputs, before, seed),
         )
     write_model(output, model, force)
-    return Aggregated(model, found.head.clients, used, checked, said, done.notes, warnings)
+    return Aggregated(
+        model, found.head.clients, used, votes, shares, checked, said, notes, warnings
+    )
 
 
 def document(done: Aggregated) -> dict[str, Any]:
@@ -147,8 +155,14 @@ def document(done: Aggregated) -> dict[str, Any]:
         "round": done.model.round_number,
         "options": dict(done.said),
         "clients": [
-            {"client": client, "used": used}
-            for client, used in zip(done.clients, done.used.tolist(), strict=True)
+            {"client": client, "used": used, "weight": weight, "share": share}
+            for client, used, weight, share in zip(
+                done.clients,
+                done.used.tolist(),
+                done.weight.tolist(),
+                done.share.tolist(),
+                strict=True,
+            )
         ],
         "notes": list(done.notes),
         "warnings": list(done.warnings),
@@ -167,18 +181,23 @@ def _taking_part(keep: NDArray[np.bool_], num_examples: NDArray[np.int64]) -> ND
 
 
 def _weigh(
-    num_examples: NDArray[np.int64],
+    head: RoundHead,
     rows: NDArray[np.intp],
-    clients: Sequence[str],
+    votes: NDArray[np.float64],
     weighting: Weighting,
 ) -> tuple[NDArray[np.float64], float, list[str]]:
-    """Weights of the clients that take part, their share of all weight (eq. 3), warnings."""
-    everybody = base_weights(num_examples, weighting.by)
-    weights = everybody[rows]
+    """Weights of the clients that take part, their share of all weight (eq. 3), warnings.
+
+    What near-copies lose by sharing a vote is lost as what removed clients had is.
+    """
+    everybody = base_weights(head.num_examples, weighting.by)
+    weights = everybody[rows] * votes[rows]
     share = float(weights.sum() / everybody.sum())
     if weighting.max_share is not None:
         return capped(weights, weighting.max_share), share, []
-    claim = large_claim(weights, list(clients)) if weighting.by == "examples" else None
+    clients = [head.clients[int(row)] for row in rows]
+    # What a client says of its samples is a claim; that others share votes does not make it larger.
+    claim = large_claim(everybody[rows], clients) if weighting.by == "examples" else None
     return weights, share, [claim] if claim else []
 
 

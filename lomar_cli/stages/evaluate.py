@@ -15,14 +15,14 @@ from lomar_cli.data.stamped import put_on
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import read_model
-from lomar_cli.files.provenance import extend, file_sha256
-from lomar_cli.files.scores import read_scores
+from lomar_cli.files.provenance import extend
 from lomar_cli.files.split import Split, Stamp, read_split
 from lomar_cli.files.text import json_text, printable
-from lomar_cli.files.truth import read_truth
 from lomar_cli.learning import metrics
 from lomar_cli.learning.registry import ModelModule
 from lomar_cli.learning.registry import model as model_module
+from lomar_cli.plots.save import check_figure
+from lomar_cli.stages.detect import compared, curves
 from lomar_cli.stages.source import check_stamp, load_for
 
 SCHEMA_VERSION = 1
@@ -40,12 +40,13 @@ def evaluate(
     output: Path | None = None,
     split: Path | None = None,
     flips: Sequence[str] = (),
-    scores: Path | None = None,
+    scores: Sequence[Path] = (),
     truth: Path | None = None,
     data_dir: Path | None = None,
     force: bool = False,
     data_file: Path | None = None,
     part: str = "test",
+    roc: Path | None = None,
 ) -> dict[str, Any]:
     """Return the metrics document; write it if ``output`` is given.
 
@@ -58,15 +59,20 @@ def evaluate(
     the share when they do not.
 
     ``model`` with ``split`` (which names the data set) gives accuracies, ``scores`` with
-    ``truth`` detection figures; at least one pair is needed.
+    ``truth`` detection figures; at least one pair is needed. One score table gives ``detection``,
+    several give ``detections``, a list. ``roc`` is where a figure of their curves goes.
     """
     if output is not None:
         check_output(output, force)
+    if roc is not None:
+        check_figure(roc, "--roc", force)
+        if not scores:
+            raise UsageError("--roc: shows suspicions beside the truth: give --scores and --truth")
     if (model is None) != (split is None):
         raise UsageError("a model is evaluated on a split's data set: give MODEL and --split")
-    if (scores is None) != (truth is None):
+    if bool(scores) != (truth is not None):
         raise UsageError("a verdict is compared with the truth: give both --scores and --truth")
-    if model is None and scores is None:
+    if model is None and not scores:
         raise UsageError("give MODEL with --split, --scores with --truth, or all four")
     if flips and model is None:
         raise UsageError("--flip: says whose accuracy to report, so it needs MODEL and --split")
@@ -79,12 +85,20 @@ def evaluate(
     if model is not None and split is not None:
         found = read_split(split)
         document |= _accuracies(model, found, split, flips, data_dir, data_file, inputs, part)
-    if scores is not None and truth is not None:
-        document["detection"] = _detection(scores, truth, inputs)
+    drawn = None
+    if truth is not None:
+        found_by = compared(scores, truth, inputs)
+        if len(found_by) == 1:
+            document["detection"] = found_by[0].measured
+        else:
+            document["detections"] = [{"scores": one.path.name, **one.measured} for one in found_by]
+        drawn = None if roc is None else curves(found_by, roc)
     said = {"flip": list(flips)} | ({} if part == "test" else {"part": part})
     document["provenance"] = extend("evaluate", said, inputs)
     if output is not None:
         atomic_bytes(output, (json_text(document) + "\n").encode(), force)
+    if roc is not None and drawn is not None:
+        atomic_bytes(roc, drawn, force)
     return document
 
 
@@ -152,19 +166,3 @@ def _predict(
             put_on(x, stamp, data.scale)
         made.append(module.predict(parameters, data.scaled(x), data))
     return np.concatenate(made)
-
-
-def _detection(scores_path: Path, truth_path: Path, inputs: dict[str, str]) -> dict[str, Any]:
-    scores, truth = read_scores(scores_path), read_truth(truth_path)
-    unknown = sorted(set(truth.malicious) - set(scores.clients))
-    if unknown:
-        raise InputError(
-            f"{printable(str(truth_path))}: malicious: '{printable(unknown[0])}'"
-            + (f" and {len(unknown) - 1} more are" if len(unknown) > 1 else " is")
-            + " not in the scores; is this the truth of another round?"
-        )
-    inputs["scores"], inputs["truth"] = scores.sha256, file_sha256(truth_path)
-    measured = metrics.detection(
-        scores.clients, scores.suspicion, scores.keep, set(truth.malicious)
-    )
-    return {"method": scores.method, **measured}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,33 @@ from lomar_cli.files.atomic import check_output
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, create_round, open_round
 from lomar_cli.files.scores import read_scores
-from lomar_cli.stages.verdict import keep_mask
+from lomar_cli.stages.verdict import rows_of
 
 # Clients copied at a time: as many as this holds, or one.
 _BLOCK_BYTES = 2**24
 
 
+@dataclass(frozen=True)
+class Filtered:
+    """The head of the new round, and how many clients were ``removed``.
+
+    ``sharing`` clients were kept with a weight below 1, which a round cannot hold.
+    """
+
+    head: RoundHead
+    removed: int
+    sharing: int
+
+
 def filter_round(
     path: Path, scores_path: Path, output: Path, memory: int = DEFAULT_MEMORY, force: bool = False
-) -> tuple[RoundHead, int]:
-    """Write the round of kept clients; return its head and how many were left out."""
+) -> Filtered:
+    """Write the round of kept clients."""
     check_output(output, force)
     scores = read_scores(scores_path)
     with open_round(path, memory) as found:
-        keep, tensors = keep_mask(found, scores, scores_path), found.updates.tensors
+        order, tensors = rows_of(found, scores, scores_path), found.updates.tensors
+        keep, weight = scores.keep[order], scores.weight[order]
         rows = np.flatnonzero(keep)
         if len(rows) == 0:
             raise LomarError("the scores keep nobody: an empty round is not written")
@@ -47,4 +60,4 @@ def filter_round(
                 block = {n: t[first : first + step][chosen] for n, t in tensors.items()}
                 writer.write(place, block)
                 place += int(chosen.sum())
-        return head, len(found.head.clients) - len(rows)
+        return Filtered(head, len(keep) - len(rows), int((weight[rows] < 1).sum()))

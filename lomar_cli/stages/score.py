@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from lomar_cli.aggregation.registry import RULES
 from lomar_cli.errors import UsageError
-from lomar_cli.files.atomic import check_output
+from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
-from lomar_cli.files.scores import Scores, format_of, write_scores
+from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
+from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.scoring.base import Judgement, Loss, Method
-from lomar_cli.scoring.judge import ASIDE, judge
+from lomar_cli.scoring.judge import ASIDE, Screened, prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
@@ -41,6 +42,7 @@ def score(
     root: Path | None = None,
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
+    plot: Path | None = None,
 ) -> Scores:
     """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
 
@@ -49,11 +51,15 @@ def score(
     ``seed`` feeds methods that draw; ``history`` are earlier rounds, files or folders of them, and
     ``root`` is a round of the defender's own, for the methods that ask for them; ``held_out`` is
     data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
-    the all-zero model).
+    the all-zero model). ``plot`` is where a figure of the verdict goes (png, svg or pdf).
     """
     if output is not None:
         kind = kind or format_of(output)
         check_output(output, force)
+    if plot is not None:
+        check_figure(plot, "--plot", force)
+        if output is not None and plot.resolve() == output.resolve():
+            raise UsageError(f"--plot {printable(str(plot))}: is also -o; give each its own file")
     if name in RULES.table and name not in METHODS.names():
         raise UsageError(
             f"--method {name}: is a rule, which suspects nobody: lomar aggregate --rule {name}"
@@ -62,13 +68,30 @@ def score(
     with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
         names = chosen_layers(found, layers)
         loss = start_loss(found, beside, held_out, base_model)
-        judged = judge(
-            found.updates, made, names, memory, jobs, seed, beside.history, beside.root, loss
+        screened = prepare(
+            found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
         )
+        judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
+        drawn = None if plot is None else _drawn(plot, scores, screened)
     if output is not None and kind is not None:
         write_scores(output, scores, kind, force)
+    if plot is not None and drawn is not None:
+        atomic_bytes(plot, drawn, force)
     return scores
+
+
+def _drawn(plot: Path, scores: Scores, screened: Screened) -> bytes:
+    from lomar_cli.plots.scores import scores_figure
+    from lomar_cli.stages.plane import plane
+
+    points = plane(screened)
+    return rendered(
+        plot,
+        lambda: scores_figure(
+            scores.clients, scores.suspicion, scores.keep, scores.threshold, points, scores.method
+        ),
+    )
 
 
 def start_loss(
@@ -121,8 +144,10 @@ def table(
         "num_examples": found.head.num_examples.tolist(),
         "suspicion": judged.suspicion.tolist(),
         "keep": judged.keep.tolist(),
-        "reason": list(judged.reasons),
     }
+    if judged.weight is not None:
+        columns[WEIGHT] = judged.weight.tolist()
+    columns["reason"] = list(judged.reasons)
     columns.update({key: values.tolist() for key, values in judged.columns.items()})
     chain = extend(
         "score",

@@ -13,8 +13,8 @@ from lomar_cli.files.scores import Scores
 from lomar_cli.files.text import printable
 
 
-def keep_mask(found: Round, scores: Scores, path: Path) -> NDArray[np.bool_]:
-    """Which clients of the round the scores keep, in the round's order.
+def rows_of(found: Round, scores: Scores, path: Path) -> NDArray[np.intp]:
+    """The table's rows (n,) in the order of the round's clients.
 
     Raises InputError when the scores were made from another round, by its SHA-256.
     """
@@ -30,7 +30,7 @@ def keep_mask(found: Round, scores: Scores, path: Path) -> NDArray[np.bool_]:
             f"({printable(scores.round_sha256[:12])}, this one is {found.sha256[:12]}); "
             "score this round first"
         )
-    keep = dict(zip(scores.clients, scores.keep.tolist(), strict=True))
-    if set(keep) != set(found.head.clients):
+    place = {client: row for row, client in enumerate(scores.clients)}
+    if set(place) != set(found.head.clients):
         raise InputError(f"{shown}: client: the clients are not those of the round")
-    return np.array([keep[client] for client in found.head.clients], dtype=bool)
+    return np.array([place[client] for client in found.head.clients], dtype=np.intp)

@@ -55,3 +55,14 @@ def large_claim(weights: Vector, clients: list[str]) -> str | None:
         "and nothing but its word says so; --max-weight-share bounds it, --weights uniform counts "
         "clients equally"
     )
+
+
+def shared_votes(votes: Vector) -> list[str]:
+    """A note when some of those that take part have less than a whole vote (n,) by the scores."""
+    sharing = votes < 1
+    if not sharing.any():
+        return []
+    return [
+        f"by the scores {int(sharing.sum())} clients share votes with near-copies of theirs: "
+        f"together they weigh as {votes[sharing].sum():.4g} would"
+    ]

@@ -54,9 +54,11 @@ def options(function: Any) -> list[Option]:
 
 
 def plain(kind: Any) -> Any:
-    """``Path | None`` -> ``Path``."""
+    """``Path`` for ``Path | None``, and for ``list[Path]``: the same value, more than once."""
     inner = [one for one in typing.get_args(kind) if one is not type(None)]
-    return inner[0] if type(None) in typing.get_args(kind) else kind
+    if type(None) in typing.get_args(kind):
+        return plain(inner[0])
+    return inner[0] if typing.get_origin(kind) is list else kind
 
 
 LEAVES = walk(app)

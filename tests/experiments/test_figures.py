@@ -10,10 +10,10 @@ from tests.experiments import made
 
 pytest.importorskip("matplotlib", reason="figures need the extra 'plot'")
 
-from lomar_cli.experiments.figures.canvas import floor, styles
 from lomar_cli.experiments.figures.gallery import figures
 from lomar_cli.experiments.figures.heat import Panel, heat_maps
 from lomar_cli.experiments.figures.verdicts import GRID, bounds, mean_roc
+from lomar_cli.plots.canvas import floor, styles
 
 
 def drawn(tmp_path, plan, row=made.accuracies):

@@ -46,7 +46,7 @@ def test_foolsgold(seed, confidence):
     rows = sybils(seed=seed)
     judged = judge("foolsgold", rows, confidence=confidence)
     weights = np.array(oracle.foolsgold(rows.tolist(), confidence))
-    np.testing.assert_allclose(judged.columns["weight"], weights, atol=1e-9)
+    np.testing.assert_allclose(judged.columns["foolsgold_weight"], weights, atol=1e-9)
     np.testing.assert_allclose(judged.suspicion, 1 - weights, atol=1e-9)
     assert not judged.keep[-4:].any()
     assert "moves in the direction of 'c1" in judged.reasons[-1]
@@ -67,7 +67,7 @@ def test_foolsgold_by_hand():
 def test_foolsgold_pardons():
     """An honest client that half resembles a pair of sybils keeps more weight than they do."""
     rows = np.array([[1, 0, 0], [1, 0.02, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
-    weights = judge("foolsgold", rows).columns["weight"]
+    weights = judge("foolsgold", rows).columns["foolsgold_weight"]
     assert weights[0] == weights[1] == 0
     assert weights[2] > 0.5 and weights[3] == 1
 
@@ -91,7 +91,7 @@ def test_foolsgold_of_the_output_layer():
     layer = rows[:, :30]
     judged = judge("foolsgold", rows, output_only=True)
     expected = oracle.foolsgold(layer.tolist())
-    np.testing.assert_allclose(judged.columns["weight"], expected, atol=1e-9)
+    np.testing.assert_allclose(judged.columns["foolsgold_weight"], expected, atol=1e-9)
     with pytest.raises(UsageError, match="names no output layer"):
         judge("foolsgold", rows[:, :2], output_only=True)
 
@@ -108,7 +108,7 @@ def test_foolsgold_with_memory_sums_by_client():
     history = [as_view(rows, clients).updates for clients, rows in zip(names, rounds, strict=True)]
     judged = judge("foolsgold", rounds[2], names[2], history[:2], memory=True)
     expected = oracle.foolsgold([sums[client].tolist() for client in names[2]])
-    np.testing.assert_allclose(judged.columns["weight"], expected, atol=1e-9)
+    np.testing.assert_allclose(judged.columns["foolsgold_weight"], expected, atol=1e-9)
     assert list(judged.notes) == []
 
 

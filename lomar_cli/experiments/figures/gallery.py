@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lomar_cli.experiments.figures.canvas import styles
 from lomar_cli.experiments.figures.heat import attacks_figure, worst_figure
 from lomar_cli.experiments.figures.lines import Drawn, along_axes, by_round
 from lomar_cli.experiments.figures.maps import maps
@@ -12,6 +11,7 @@ from lomar_cli.experiments.figures.points import by_defense
 from lomar_cli.experiments.figures.verdicts import distributions, roc_curves
 from lomar_cli.experiments.results import Results
 from lomar_cli.experiments.worst import worst_case
+from lomar_cli.plots.canvas import styles
 
 
 def figures(results: Results) -> Iterator[Drawn]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lomar_cli.experiments.figures.canvas import blank, number
 from lomar_cli.experiments.worst import WorstCase
+from lomar_cli.plots.canvas import blank, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

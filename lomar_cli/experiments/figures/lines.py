@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lomar_cli.experiments.figures.canvas import (
+from lomar_cli.experiments.results import Group, Place, Results, deviation, unique
+from lomar_cli.plots.canvas import (
     NAMES,
     Style,
     curve,
@@ -17,7 +18,6 @@ from lomar_cli.experiments.figures.canvas import (
     number,
     panels,
 )
-from lomar_cli.experiments.results import Group, Place, Results, deviation, unique
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lomar_cli.experiments.figures.canvas import COLOURS, legend, panels
 from lomar_cli.experiments.figures.lines import Drawn
 from lomar_cli.experiments.results import Results
+from lomar_cli.plots.canvas import COLOURS, legend, panels
 
 
 def maps(results: Results) -> Iterator[Drawn]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lomar_cli.experiments.figures.canvas import COLOURS, legend, number, panels
 from lomar_cli.experiments.figures.lines import Drawn
 from lomar_cli.experiments.layouts import ACCURACIES
 from lomar_cli.experiments.printed import Printed
 from lomar_cli.experiments.results import Place, Results
+from lomar_cli.plots.canvas import COLOURS, legend, number, panels
 
 ACROSS = 4
 MARKS = {"overall": "o", "source": "D", "other": "s"}

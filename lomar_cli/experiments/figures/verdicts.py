@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.experiments.figures.canvas import (
+from lomar_cli.experiments.figures.lines import Drawn, tag
+from lomar_cli.experiments.results import Group, Place, Results
+from lomar_cli.plots.canvas import (
     COLOURS,
     GREY,
     Style,
@@ -17,8 +19,6 @@ from lomar_cli.experiments.figures.canvas import (
     legend,
     panels,
 )
-from lomar_cli.experiments.figures.lines import Drawn, tag
-from lomar_cli.experiments.results import Group, Place, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
