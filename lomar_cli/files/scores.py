@@ -146,10 +146,10 @@ def parse_scores(text: str, shown: str) -> Scores:
 
 def _write_h5(path: Path, scores: Scores, force: bool) -> None:
     with h5.create(path, "scores", scores.provenance, force) as handle:
-        handle.attrs["method"] = scores.method
+        h5.write_text(handle, "method", scores.method)
         handle.attrs["threshold"] = np.float64(scores.threshold)
-        handle.attrs["round_sha256"] = scores.round_sha256
-        handle.attrs["options"] = json.dumps(scores.options, sort_keys=True)
+        h5.write_text(handle, "round_sha256", scores.round_sha256)
+        h5.write_text(handle, "options", json.dumps(scores.options, sort_keys=True))
         h5.write_strings(handle, "notes", scores.notes)
         group = handle.create_group("columns")
         for position, (name, values) in enumerate(scores.columns.items()):
