@@ -17,6 +17,8 @@ from lomar_cli.files.h5_text import stored_strings
 from lomar_cli.files.text import printable
 
 Provenance = list[dict[str, Any]]
+# Every integer attribute counts something; what lies beyond is no count, and overflows sums.
+_MAX_INTEGER = 2**53
 
 
 class Reader:
@@ -49,6 +51,8 @@ class Reader:
         value = self.attribute(name, where)
         if not isinstance(value, int | np.integer):
             raise self.fault(name, f"must be an integer, is {type(value).__name__}")
+        if abs(int(value)) > _MAX_INTEGER:
+            raise self.fault(name, f"is {int(value)}, beyond 2^53")
         return int(value)
 
     def number(self, name: str, where: str = "/") -> float:
@@ -83,6 +87,8 @@ class Reader:
 
     def integers(self, name: str, size: int | None = None) -> NDArray[np.int64]:
         values = self._read(name, 1, size, "iu", "integers")
+        if values.dtype.kind == "u" and (values > np.iinfo(np.int64).max).any():
+            raise self.fault(name, "holds numbers beyond 2^63")
         return values.astype(np.int64)
 
     def floats(self, name: str, size: int | None = None) -> NDArray[np.float64]:

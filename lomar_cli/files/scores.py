@@ -121,7 +121,9 @@ def read_scores(path: Path) -> Scores:
     """Read a score table in any of its formats, told apart by content; ``-`` is text on stdin."""
     shown = printable(str(path))
     if str(path) == "-":
-        text = sys.stdin.read(MAX_TEXT_BYTES)
+        text = sys.stdin.read(MAX_TEXT_BYTES + 1)
+        if len(text) > MAX_TEXT_BYTES:
+            raise InputError(f"stdin: is larger than {MAX_TEXT_BYTES:,} bytes; no score table is")
         found = parse_scores(text, "stdin")
         return replace(found, sha256=hashlib.sha256(text.encode()).hexdigest())
     if not path.is_file():

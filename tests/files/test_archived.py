@@ -1,6 +1,6 @@
 """Files of every kind and every version of our formats, as they once were written: read for ever.
 
-``python -m tests.files.test_archived FOLDER`` writes those of the present version into a new folder,
+``python -m tests.files.test_archived FOLDER`` writes those of the present version to a new folder,
 once, when a version is new. What is committed is never written again.
 """
 
