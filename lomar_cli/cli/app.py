@@ -27,6 +27,7 @@ PANELS = {
     "report": "Experiments",
     "info": "Look at files",
     "validate": "Look at files",
+    "diff": "Look at files",
     "export": "Look at files",
     "list": "Look at files",
     "demo": "Start here",
@@ -48,6 +49,7 @@ COMMANDS = (
     "report",
     "info",
     "validate",
+    "diff",
     "export",
     "list",
 )
