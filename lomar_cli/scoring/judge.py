@@ -117,6 +117,6 @@ def _merge(
         columns[name] = np.full(count, np.nan)
         columns[name][rows] = values
     note = (
-        f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurdly large"
+        f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurd in size"
     )
     return Judgement(suspicion, judged.threshold, keep, reasons, columns, [note, *judged.notes])
