@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from lomar_cli.files.h5_digest import PROVENANCE, content_digest
 from lomar_cli.files.h5_inert import check_inert, damage
 from lomar_cli.files.h5_reader import Provenance, Reader
 from lomar_cli.files.h5_text import stored_strings, write_scalar, write_strings, write_text
+from lomar_cli.files.steady import SteadyFile
 from lomar_cli.files.text import printable
 
 __all__ = [
@@ -117,9 +117,10 @@ def create(
     path: Path, kind: str, provenance: Provenance, force: bool = False
 ) -> Iterator[h5py.File]:
     """Yield a new file of format ``kind``; on success it is sealed with its digest and renamed."""
-    with atomic_path(path, force) as temporary:
+    shown = printable(str(path))
+    with atomic_path(path, force) as temporary, contextlib.closing(SteadyFile(temporary)) as stream:
         try:
-            with _new_file(temporary) as handle:
+            with _new_file(stream) as handle:
                 write_text(handle, "format", f"lomar/{kind}")
                 handle.attrs["format_version"] = np.int64(FORMAT_VERSION)
                 write_text(handle, "generator", f"lomar {__version__}")
@@ -127,12 +128,17 @@ def create(
                 steps = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
                 write_scalar(handle, PROVENANCE, steps)
                 write_text(handle, "content_sha256", content_digest(handle))
-        except OSError as error:
-            reason = error.strerror or (str(error).splitlines() or ["the disk or its rights"])[0]
-            raise LomarError(f"{printable(str(path))}: cannot be written: {reason}") from None
+        except Exception as error:
+            if stream.error is None and not isinstance(error, OSError):
+                raise
+            cause = stream.error or error
+            reason = getattr(cause, "strerror", None) or (str(cause).splitlines() or ["?"])[0]
+            raise LomarError(f"{shown}: cannot be written: {reason}") from None
+        if stream.error is not None:
+            raise LomarError(f"{shown}: cannot be written: {stream.error.strerror}")
 
 
-def _new_file(path: Path) -> h5py.File:
+def _new_file(stream: SteadyFile) -> h5py.File:
     """A new file whose root keeps its attributes in one place, under one checksum."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V110)
@@ -141,5 +147,6 @@ def _new_file(path: Path) -> h5py.File:
     made = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     made.set_attr_phase_change(64, 0)
     made.set_obj_track_times(False)
-    opened = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fcpl=made, fapl=access)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, stream)
+    opened = h5py.h5f.create(b"lomar", h5py.h5f.ACC_TRUNC, fcpl=made, fapl=access)
     return h5py.File(opened)
