@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.hostile.kills import COMMANDS, kill, prepare  # noqa: E402
+from tests.hostile.kills import COMMANDS, kill, prepare
 
 
 def main() -> int:
