@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,6 +22,8 @@ from lomar_cli.files.h5_digest import PROVENANCE, content_digest
 from lomar_cli.files.h5_inert import check_inert, damage
 from lomar_cli.files.h5_reader import Provenance, Reader
 from lomar_cli.files.h5_text import stored_strings, write_scalar, write_strings, write_text
+from lomar_cli.files.journal import journal_path, recover
+from lomar_cli.files.lock import holding
 from lomar_cli.files.steady import SteadyFile
 from lomar_cli.files.text import printable
 
@@ -36,6 +39,7 @@ __all__ = [
     "damage",
     "is_hdf5",
     "open_read",
+    "open_steady",
     "stored_strings",
     "write_strings",
     "write_text",
@@ -44,6 +48,8 @@ __all__ = [
 FORMAT_VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DEFAULT_MAX_BYTES = 256 * 2**30
+# Seconds that a reader waits for an append to end; one takes some milliseconds.
+_PATIENCE = 10.0
 
 
 @contextlib.contextmanager
@@ -55,37 +61,71 @@ def open_read(
     Raises InputError (exit 3) for a missing file, another kind of file, a newer version, links,
     virtual or external data sets, unknown filters, or more than ``max_bytes`` declared.
     """
-    shown = printable(str(path))
     check_signature(path)
+    shown = printable(str(path))
+    with _shared(path):
+        try:
+            handle = h5py.File(path, "r", locking=False)
+        except OSError:
+            raise InputError(f"{shown}: is truncated or damaged HDF5; make it again") from None
+        with contextlib.closing(handle):
+            yield _checked(path, handle, kind, max_bytes)
+
+
+@contextlib.contextmanager
+def open_steady(path: Path, stream: Any, kind: str) -> Iterator[Reader]:
+    """Open ``path``, as ``stream`` holds it, for changes; checked as :func:`open_read` does."""
     try:
-        handle = h5py.File(path, "r", locking=False)
+        handle = h5py.File(stream, "r+", locking=False)
     except OSError:
+        shown = printable(str(path))
         raise InputError(f"{shown}: is truncated or damaged HDF5; make it again") from None
     with contextlib.closing(handle):
-        with damage(path, "its structure"):
-            check_inert(path, handle, max_bytes)
-        reader = Reader(path, handle)
-        with damage(path, "format"):
-            ours = "format" in handle.attrs
-        if not ours:
-            raise InputError(
-                f"{shown}: format: this HDF5 file was not written by lomar; "
-                "`lomar dump` turns client updates into a round file"
-            )
-        found = reader.string("format")
-        version = reader.integer("format_version")
-        if version > FORMAT_VERSION:
-            raise reader.fault(
-                "format_version",
-                f"is {version}, this lomar reads up to {FORMAT_VERSION}; upgrade lomar",
-            )
-        if version < 1:
-            raise reader.fault("format_version", f"is {version}; versions start at 1")
-        if kind is not None and found != f"lomar/{kind}":
-            raise InputError(
-                f"{shown}: is a {printable(found)} file, a lomar/{kind} is needed here"
-            )
-        yield reader
+        yield _checked(path, handle, kind, DEFAULT_MAX_BYTES)
+
+
+@contextlib.contextmanager
+def _shared(path: Path) -> Iterator[None]:
+    """Keep those who append out while a file is read; finish first what one of them began."""
+    shown = printable(str(path))
+    held = contextlib.ExitStack()
+    try:
+        if journal_path(path).exists():
+            with holding(path, exclusive=True, patience=_PATIENCE):
+                recover(path)
+        held.enter_context(holding(path, exclusive=False, patience=_PATIENCE))
+    except TimeoutError:
+        raise InputError(f"{shown}: is being written; try again in a moment") from None
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
+    with held:
+        yield
+
+
+def _checked(path: Path, handle: h5py.File, kind: str | None, max_bytes: int) -> Reader:
+    shown = printable(str(path))
+    with damage(path, "its structure"):
+        check_inert(path, handle, max_bytes)
+    reader = Reader(path, handle)
+    with damage(path, "format"):
+        ours = "format" in handle.attrs
+    if not ours:
+        raise InputError(
+            f"{shown}: format: this HDF5 file was not written by lomar; "
+            "`lomar dump` turns client updates into a round file"
+        )
+    found = reader.string("format")
+    version = reader.integer("format_version")
+    if version > FORMAT_VERSION:
+        raise reader.fault(
+            "format_version",
+            f"is {version}, this lomar reads up to {FORMAT_VERSION}; upgrade lomar",
+        )
+    if version < 1:
+        raise reader.fault("format_version", f"is {version}; versions start at 1")
+    if kind is not None and found != f"lomar/{kind}":
+        raise InputError(f"{shown}: is a {printable(found)} file, a lomar/{kind} is needed here")
+    return reader
 
 
 def check_signature(path: Path) -> None:

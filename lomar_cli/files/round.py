@@ -125,7 +125,7 @@ def open_round(
     through: a client may send them, and it is the scorer's work to say so.
     """
     with h5.open_read(path, "round", max_bytes) as reader:
-        head = _read_head(reader)
+        head = read_head(reader)
         if verify:
             reader.check_digest()
         sets = {n: reader.dataset(f"updates/{encode_name(n)}") for n in head.shapes}
@@ -265,7 +265,8 @@ def check_clients(names: Sequence[str], where: str) -> None:
         seen.add(name)
 
 
-def _read_head(reader: h5.Reader) -> RoundHead:
+def read_head(reader: h5.Reader) -> RoundHead:
+    """All of an open round but the numbers, checked."""
     clients = reader.strings("clients/id")
     check_clients(clients, f"{printable(str(reader.path))}: clients/id")
     counts = reader.integers("clients/num_examples", len(clients))
