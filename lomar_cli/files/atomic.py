@@ -56,7 +56,7 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
         if path.exists() and not force:
             raise OutputExistsError(f"{printable(str(path))}: appeared meanwhile; use -f")
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -88,7 +88,8 @@ def _clear_stale(path: Path) -> None:
                 os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or removed in a folder last."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from lomar_cli.files.atomic import sync_folder
+
 _PAGE = 4096
 _MAGIC = b"lomar journal 1\n"
 
@@ -106,7 +108,7 @@ def commit(path: Path, overlay: Overlay) -> None:
         writer.write(_MAGIC + hashlib.sha256(body).digest() + body)
         writer.flush()
         os.fsync(writer.fileno())
-    _sync(path.parent)
+    sync_folder(path.parent)
     recover(path)
 
 
@@ -140,7 +142,7 @@ def recover(path: Path) -> None:
                 os.fsync(stream.fileno())
     with contextlib.suppress(FileNotFoundError):
         journal.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _either(handle: int, page: int, old: bytes, new: bytes) -> bool:
@@ -152,12 +154,3 @@ def _write(handle: int, raw: bytes, offset: int) -> None:
     done = 0
     while done < len(raw):
         done += os.pwrite(handle, raw[done:], offset + done)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)
