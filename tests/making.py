@@ -91,8 +91,22 @@ def change(path: Path, edit: Callable[[h5py.File], None], seal: bool = True) -> 
     with h5py.File(path, "r+") as handle:
         edit(handle)
         if seal:
-            handle.attrs["content_sha256"] = h5.content_digest(handle)
+            put(handle, "content_sha256", h5.content_digest(handle))
     return path
+
+
+def put(target: h5py.HLObject, name: str, value: Any) -> None:
+    """Set an attribute; text as our files hold it, anything else as h5py would."""
+    if isinstance(value, str):
+        h5.write_text(target, name, value)
+    else:
+        target.attrs[name] = value
+
+
+def texts(values: Sequence[str | bytes]) -> np.ndarray[Any, Any]:
+    """Strings as our files hold them: UTF-8 of a fixed length."""
+    raw = [value.encode() if isinstance(value, str) else value for value in values]
+    return np.array(raw, h5py.string_dtype("utf-8", max(map(len, raw))))
 
 
 def replace(handle: h5py.File, name: str, values: Any, **more: Any) -> None:

@@ -28,6 +28,7 @@ PANELS = {
     "report": "Experiments",
     "info": "Look at files",
     "validate": "Look at files",
+    "diff": "Look at files",
     "export": "Look at files",
     "list": "Look at files",
     "demo": "Start here",
@@ -50,6 +51,7 @@ COMMANDS = (
     "report",
     "info",
     "validate",
+    "diff",
     "export",
     "list",
 )

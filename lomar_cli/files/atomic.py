@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from lomar_cli.errors import LomarError, OutputExistsError, UsageError
 from lomar_cli.files.text import printable
+
+# What only writing fails with.
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def check_output(path: Path, force: bool, option: str = "-o") -> None:
@@ -57,10 +61,13 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
         if path.exists() and not force:
             raise OutputExistsError(f"{printable(str(path))}: appeared meanwhile; use -f")
         temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
+        sync_folder(path.parent)
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            shown = printable(str(path))
+            raise LomarError(f"{shown}: cannot be written: {error.strerror}") from None
         raise
     finally:
         os.close(lock)
@@ -86,7 +93,8 @@ def _clear_stale(path: Path) -> None:
                 os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or removed in a folder last."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,36 @@ def _taken(path: Path) -> int:
             if os.fstat(handle).st_ino == path.stat().st_ino:
                 return handle
         os.close(handle)
+
+
+@contextlib.contextmanager
+def holding(path: Path, exclusive: bool, patience: float | None = None) -> Iterator[None]:
+    """Hold an existing file itself, with other readers or alone; TimeoutError beyond ``patience``.
+
+    Who is alone keeps everybody out; files that are replaced meanwhile are taken anew.
+    """
+    until = None if patience is None else time.monotonic() + patience
+    while True:
+        handle = os.open(path, os.O_RDWR if exclusive else os.O_RDONLY)
+        try:
+            _wait(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, until)
+            if os.fstat(handle).st_ino == path.stat().st_ino:
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _wait(handle: int, kind: int, until: float | None) -> None:
+    while True:
+        try:
+            fcntl.flock(handle, kind if until is None else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError from None
+            time.sleep(0.001)
+        except OSError:
+            # A file system without locks: nobody appends there either.
+            return
+        else:
+            return

@@ -52,9 +52,9 @@ def parameters_sha256(parameters: Mapping[str, NDArray[Any]]) -> str:
 
 def write_model(path: Path, model: Model, force: bool = False) -> None:
     with h5.create(path, "model", model.provenance or [], force) as handle:
-        handle.attrs["architecture"] = model.architecture
+        h5.write_text(handle, "architecture", model.architecture)
         handle.attrs["round_number"] = np.int64(model.round_number)
-        handle.attrs["parameters_sha256"] = model.sha256
+        h5.write_text(handle, "parameters_sha256", model.sha256)
         write_output(handle, model.output)
         if model.labels:
             h5.write_strings(handle, "labels", model.labels)

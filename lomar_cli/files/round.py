@@ -62,8 +62,8 @@ class RoundWriter:
         self.head = head
         self._digests: list[str | None] = [None] * len(head.clients)
         handle.attrs["round_number"] = np.int64(head.round_number)
-        handle.attrs["base_sha256"] = head.base_sha256
-        handle.attrs["architecture"] = head.architecture
+        h5.write_text(handle, "base_sha256", head.base_sha256)
+        h5.write_text(handle, "architecture", head.architecture)
         write_output(handle, head.output)
         clients = handle.create_group("clients")
         resizable = {"maxshape": (None,), "chunks": (max(_MIN_ROWS, min(1024, len(head.clients))),)}
@@ -125,7 +125,7 @@ def open_round(
     through: a client may send them, and it is the scorer's work to say so.
     """
     with h5.open_read(path, "round", max_bytes) as reader:
-        head = _read_head(reader)
+        head = read_head(reader)
         if verify:
             reader.check_digest()
         sets = {n: reader.dataset(f"updates/{encode_name(n)}") for n in head.shapes}
@@ -184,8 +184,8 @@ def decode_name(name: str) -> str:
 
 def write_output(handle: h5py.File, output: OutputLayer | None) -> None:
     """Store which parameters are the output layer; empty strings for none."""
-    handle.attrs["output_weight"] = output.weight if output else ""
-    handle.attrs["output_bias"] = (output.bias or "") if output else ""
+    h5.write_text(handle, "output_weight", output.weight if output else "")
+    h5.write_text(handle, "output_bias", (output.bias or "") if output else "")
     handle.attrs["label_axis"] = np.int64(output.label_axis if output else 0)
 
 
@@ -265,7 +265,8 @@ def check_clients(names: Sequence[str], where: str) -> None:
         seen.add(name)
 
 
-def _read_head(reader: h5.Reader) -> RoundHead:
+def read_head(reader: h5.Reader) -> RoundHead:
+    """All of an open round but the numbers, checked."""
     clients = reader.strings("clients/id")
     check_clients(clients, f"{printable(str(reader.path))}: clients/id")
     counts = reader.integers("clients/num_examples", len(clients))

@@ -132,7 +132,9 @@ def read_scores(path: Path) -> Scores:
     """Read a score table in any of its formats, told apart by content; ``-`` is text on stdin."""
     shown = printable(str(path))
     if str(path) == "-":
-        text = sys.stdin.read(MAX_TEXT_BYTES)
+        text = sys.stdin.read(MAX_TEXT_BYTES + 1)
+        if len(text) > MAX_TEXT_BYTES:
+            raise InputError(f"stdin: is larger than {MAX_TEXT_BYTES:,} bytes; no score table is")
         found = parse_scores(text, "stdin")
         return replace(found, sha256=hashlib.sha256(text.encode()).hexdigest())
     if not path.is_file():
@@ -157,10 +159,10 @@ def parse_scores(text: str, shown: str) -> Scores:
 
 def _write_h5(path: Path, scores: Scores, force: bool) -> None:
     with h5.create(path, "scores", scores.provenance, force) as handle:
-        handle.attrs["method"] = scores.method
+        h5.write_text(handle, "method", scores.method)
         handle.attrs["threshold"] = np.float64(scores.threshold)
-        handle.attrs["round_sha256"] = scores.round_sha256
-        handle.attrs["options"] = json.dumps(scores.options, sort_keys=True)
+        h5.write_text(handle, "round_sha256", scores.round_sha256)
+        h5.write_text(handle, "options", json.dumps(scores.options, sort_keys=True))
         h5.write_strings(handle, "notes", scores.notes)
         group = handle.create_group("columns")
         for position, (name, values) in enumerate(scores.columns.items()):

@@ -89,11 +89,11 @@ class Split:
 
 def write_split(path: Path, split: Split, force: bool = False) -> None:
     with h5.create(path, "split", split.provenance, force) as handle:
-        handle.attrs["dataset"] = split.dataset
-        handle.attrs["dataset_sha256"] = split.dataset_sha256
+        h5.write_text(handle, "dataset", split.dataset)
+        h5.write_text(handle, "dataset_sha256", split.dataset_sha256)
         handle.attrs["train_size"] = np.int64(split.train_size)
-        handle.attrs["scheme"] = split.scheme
-        handle.attrs["options"] = json.dumps(split.options, sort_keys=True)
+        h5.write_text(handle, "scheme", split.scheme)
+        h5.write_text(handle, "options", json.dumps(split.options, sort_keys=True))
         h5.write_strings(handle, "labels", split.labels)
         clients = handle.create_group("clients")
         h5.write_strings(clients, "id", split.clients)
@@ -108,7 +108,7 @@ def write_split(path: Path, split: Split, force: bool = False) -> None:
         overlay.create_dataset("label", data=split.overlay.label.astype(np.int32))
         # What few splits have is written for these only.
         if split.data_options:
-            handle.attrs["data_options"] = json.dumps(split.data_options, sort_keys=True)
+            h5.write_text(handle, "data_options", json.dumps(split.data_options, sort_keys=True))
         if split.stamp is not None:
             _write_stamp(handle, split.stamp)
 

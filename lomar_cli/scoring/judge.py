@@ -122,7 +122,7 @@ def _merge(
         weight = np.ones(count)
         weight[rows] = judged.weight
     note = (
-        f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurdly large"
+        f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurd in size"
     )
     notes = [note, *judged.notes]
     return Judgement(suspicion, judged.threshold, keep, reasons, columns, notes, weight)

@@ -1,4 +1,4 @@
-"""Set aside updates that no method should compute with: NaN, infinity, absurd magnitudes.
+"""Set aside updates that no method should compute with: NaN, infinity, absurd magnitudes, nothing.
 
 Afterwards the other clients are judged as if these had never come.
 """
@@ -45,7 +45,26 @@ def screen(updates: Updates) -> dict[int, str]:
                 else f"beyond {limit:.0e}, while most clients send zeros"
             )
             aside[int(i)] = f"its largest value, {largest[i]:.0e}, is {beyond}"
+        aside |= _idle(largest, median)
     return dict(sorted(aside.items()))
+
+
+def _idle(largest: NDArray[np.float64], median: float) -> dict[int, str]:
+    """Updates of nothing, or as good as nothing, unless they are more than a third of the round.
+
+    Where many send nothing it is what clients of this round do, and a method may compare it.
+    """
+    rows = np.flatnonzero(largest * ABSURD < median)
+    if 3 * len(rows) > len(largest):
+        return {}
+    return {
+        int(
+            i
+        ): f"its largest value, {largest[i]:.0e}, is next to nothing beside the median client's"
+        if largest[i] > 0
+        else "holds nothing but zeros"
+        for i in rows
+    }
 
 
 def _overflow(dtype: np.dtype[Any]) -> float:

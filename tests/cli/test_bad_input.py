@@ -11,7 +11,7 @@ import pytest
 from lomar_cli.files import h5
 from lomar_cli.files.round import client_digest
 from tests.commands import check_refused, lomar, refused
-from tests.making import change, replace, tensors, write_base, write_json, write_round
+from tests.making import change, replace, tensors, texts, write_base, write_json, write_round
 
 # Every command that reads a file as its main input, with what else it needs.
 READERS = {
@@ -151,36 +151,35 @@ def test_a_missing_data_set(kind, field, untrained, tmp_path):
     refused(tmp_path, 3, ["lacks.h5", field], "info", path)
 
 
-IDS = h5py.string_dtype("utf-8")
 ODD_ROUNDS = {
-    "ids of two dimensions": ("clients/id", [[b"a"] * 8], "clients/id", IDS),
-    "ids that are numbers": ("clients/id", np.arange(8), "clients/id", None),
-    "ids that are no UTF-8": ("clients/id", [b"\xff%d" % n for n in range(8)], "clients/id", IDS),
-    "ids twice": ("clients/id", ["a", "b", "a", *"defgh"], "clients/id", IDS),
-    "an empty id": ("clients/id", ["", *"bcdefgh"], "clients/id", IDS),
-    "an id with an escape": ("clients/id", ["\x1b[31ma", *"bcdefgh"], "clients/id", IDS),
-    "an id of two lines": ("clients/id", ["a\nb", *"bcdefgh"], "clients/id", IDS),
-    "an endless id": ("clients/id", ["a" * 256, *"bcdefgh"], "clients/id", IDS),
-    "too few counts": ("clients/num_examples", np.ones(7, int), "clients/num_examples", None),
-    "negative counts": ("clients/num_examples", -np.ones(8, int), "clients/num_examples", None),
-    "counts in floats": ("clients/num_examples", np.ones(8), "clients/num_examples", None),
-    "too few rows": ("updates/fc.weight", np.ones((7, 3, 4), "f4"), "fc.weight", None),
-    "a scalar update": ("updates/fc.weight", np.float32(1), "fc.weight", None),
-    "empty parameters": ("updates/fc.weight", np.ones((8, 3, 0), "f4"), "fc.weight", None),
-    "integer updates": ("updates/fc.weight", np.ones((8, 3, 4), int), "fc.weight", None),
-    "a bias of other labels": ("updates/fc.bias", np.ones((8, 4), "f4"), "output_bias", None),
-    "labels that do not fit": ("labels", ["a"], "labels", IDS),
+    "ids of two dimensions": ("clients/id", [texts("abcdefgh")], "clients/id"),
+    "ids that are numbers": ("clients/id", np.arange(8), "clients/id"),
+    "ids that are no UTF-8": ("clients/id", texts([b"\xff%d" % n for n in range(8)]), "clients/id"),
+    "ids twice": ("clients/id", texts("abadefgh"), "clients/id"),
+    "an empty id": ("clients/id", texts(["", *"bcdefgh"]), "clients/id"),
+    "an id with an escape": ("clients/id", texts(["\x1b[31ma", *"bcdefgh"]), "clients/id"),
+    "an id of two lines": ("clients/id", texts(["a\nb", *"bcdefgh"]), "clients/id"),
+    "an endless id": ("clients/id", texts(["a" * 256, *"bcdefgh"]), "clients/id"),
+    "too few counts": ("clients/num_examples", np.ones(7, int), "clients/num_examples"),
+    "negative counts": ("clients/num_examples", -np.ones(8, int), "clients/num_examples"),
+    "counts in floats": ("clients/num_examples", np.ones(8), "clients/num_examples"),
+    "too few rows": ("updates/fc.weight", np.ones((7, 3, 4), "f4"), "fc.weight"),
+    "a scalar update": ("updates/fc.weight", np.float32(1), "fc.weight"),
+    "empty parameters": ("updates/fc.weight", np.ones((8, 3, 0), "f4"), "fc.weight"),
+    "integer updates": ("updates/fc.weight", np.ones((8, 3, 4), int), "fc.weight"),
+    "a bias of other labels": ("updates/fc.bias", np.ones((8, 4), "f4"), "output_bias"),
+    "labels that do not fit": ("labels", texts("a"), "labels"),
 }
 
 
 @pytest.mark.parametrize("what", ODD_ROUNDS)
 def test_an_odd_round(what, round_file, tmp_path):
-    field, values, mention, dtype = ODD_ROUNDS[what]
+    field, values, mention = ODD_ROUNDS[what]
 
     def edit(handle):
         if field not in handle:
-            handle.create_dataset(field, data=[b"x"], dtype=dtype)
-        replace(handle, field, values, **({"dtype": dtype} if dtype else {}))
+            handle[field] = texts("x")
+        replace(handle, field, values)
 
     change(round_file, edit)
     refused(tmp_path, 3, ["round.h5", mention], "score", round_file)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 
 from lomar_cli.files.round import open_round
 from tests.commands import refused, works
-from tests.making import change, replace, write_json, write_round, write_verdict
+from tests.making import change, put, replace, texts, write_json, write_round, write_verdict
 
 HEAD = "client,suspicion,keep,round_sha256\n"
 TABLES = {
@@ -125,7 +124,7 @@ def attack(split, folder, code, mentions):
 
 
 def attribute(name, value):
-    return lambda handle: handle.attrs.__setitem__(name, value)
+    return lambda handle: put(handle, name, value)
 
 
 def data(name, values):
@@ -133,7 +132,7 @@ def data(name, values):
 
 
 def more_labels(handle):
-    replace(handle, "labels", [f"l{n}" for n in range(100)], dtype=h5py.string_dtype())
+    replace(handle, "labels", texts([f"l{n}" for n in range(100)]))
 
 
 def flipped_to_no_label(handle):

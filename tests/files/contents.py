@@ -44,7 +44,7 @@ def split_content(path: Path) -> Any:
     return (
         *(found.dataset, found.dataset_sha256, list(found.labels), found.train_size),
         *(list(found.clients), [own.tolist() for own in found.samples], found.scheme),
-        *(found.options, str(found.overlay), found.sha256),
+        *(found.options, str(found.overlay), str(found.stamp), found.sha256),
     )
 
 

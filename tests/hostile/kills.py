@@ -1,0 +1,133 @@
+"""Every command that writes, killed at random moments; ``benchmarks/kill.py`` does it at length."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.commands import command_line, contents, environment, works
+from tests.making import tensors, write_round
+
+COMMANDS = {
+    "partition": "partition digits --clients 40 --samples-per-client 30 -o OUT.h5",
+    "attack on a split": "attack label-flip split.h5 --flip 1:7 --malicious 10% "
+    "--truth OUT.json -o OUT.h5",
+    "attack on a round": "attack sign-flip round.h5 --malicious 20% --truth OUT.json -o OUT.h5",
+    "init": "init split.h5 -o OUT.h5",
+    "train": "train split.h5 --epochs 1 -o OUT.h5",
+    "dump": "dump clients --differences -o OUT.h5",
+    "score": "score round.h5 -o OUT.h5",
+    "score as csv": "score round.h5 -o OUT.csv",
+    "filter": "filter round.h5 --scores scores.h5 -o OUT.h5",
+    "aggregate": "aggregate round.h5 --scores scores.h5 --from-zero -o OUT.h5",
+    "evaluate": "evaluate --scores scores.h5 --truth truth.json -o OUT.json",
+    "export": "export round.h5 -o OUT.npz",
+}
+
+
+def prepare(folder: Path) -> Path:
+    """The inputs of all commands."""
+    folder.mkdir(parents=True)
+    size = ("--clients", 10, "--samples-per-client", 30)
+    works("partition", "digits", *size, "-o", folder / "split.h5")
+    write_round(folder / "round.h5", tensors(60, labels=10, features=2000))
+    works("score", folder / "round.h5", "-o", folder / "scores.h5")
+    (folder / "truth.json").write_text('{"malicious": ["c1"]}')
+    works("export", folder / "round.h5", "-o", folder / "clients")
+    return folder
+
+
+@dataclass
+class Killed:
+    """What was seen of one command: kills, how often the output was there, what went wrong."""
+
+    kills: int = 0
+    complete: int = 0
+    left: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def words(command: str, out: str, *more: str) -> list[str]:
+    return [*command.replace("OUT", out).split(), *more]
+
+
+def start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command_line(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def kill(
+    command: str, inputs: Path, work: Path, count: int, seed: int, by: int = signal.SIGKILL
+) -> Killed:
+    """Run ``command`` in a copy of ``inputs`` and kill it, ``count`` times.
+
+    Every second time an older output is there already and ``-f`` is said.
+    """
+    rng = random.Random(f"{seed} {command}")
+    shutil.copytree(inputs, work)
+    began = time.monotonic()
+    assert start(work, words(command, "whole")).wait() == 0
+    took = time.monotonic() - began
+    given = {name: raw for name, raw in contents(work).items() if not name.startswith("whole")}
+    whole = {n.replace("whole", "out"): r for n, r in contents(work).items() if n not in given}
+    for path in work.glob("whole*"):
+        path.unlink()
+    seen = Killed()
+    for number in range(count):
+        for path in work.glob("out*"):
+            path.unlink()
+        old = dict.fromkeys(whole, b"old") if number % 2 else {}
+        for name, raw in old.items():
+            (work / name).write_bytes(raw)
+        # Half of them towards the end, where the output is written.
+        moment = took * (rng.random() if number % 4 < 2 else 0.6 + 0.5 * rng.random())
+        running = start(work, words(command, "out", *(["-f"] if old else [])))
+        time.sleep(moment)
+        running.send_signal(by)
+        error = running.communicate(timeout=60)[1].decode()
+        seen.kills += running.returncode != 0
+        seen.faults += [
+            f"{number} at {moment:.3f} s: {f}" for f in _faults(work, given, whole, old)
+        ]
+        if by == signal.SIGINT and running.returncode not in (0, 130, -signal.SIGINT):
+            seen.faults.append(f"{number}: exit {running.returncode}: {error[-300:]}")
+        seen.complete += all((work / name).exists() for name in whole)
+        seen.left += len(_hidden(work))
+        assert start(work, words(command, "out", "-f")).wait() == 0
+        after = contents(work)
+        if after != {**given, **whole}:
+            odd = [name for name in {**after, **whole} if after.get(name) != whole.get(name)]
+            seen.faults.append(f"{number}: the next run leaves something else: {odd}")
+    return seen
+
+
+def _hidden(work: Path) -> list[str]:
+    return [path.name for path in work.iterdir() if path.name.startswith(".")]
+
+
+def _faults(
+    work: Path,
+    given: dict[str, bytes | None],
+    whole: dict[str, bytes | None],
+    old: dict[str, bytes],
+) -> Iterator[str]:
+    now = contents(work)
+    for name, raw in given.items():
+        if now.get(name) != raw:
+            yield f"the input {name} was touched"
+    for name, raw in whole.items():
+        if now.get(name) not in (raw, old.get(name)):
+            yield f"{name} is neither complete nor as before"
+    for name in set(now) - set(given) - set(whole) - set(_hidden(work)):
+        yield f"{name} was left behind"

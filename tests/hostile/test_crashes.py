@@ -1,0 +1,82 @@
+"""Killed, interrupted, without disk or file handles: complete or absent, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from tests.commands import Ran, check_refused, command_line, contents, environment
+from tests.hostile.kills import COMMANDS, kill, prepare, words
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("kills") / "inputs")
+
+
+@pytest.mark.parametrize("name", ["partition", "attack on a round", "dump", "score", "export"])
+def test_killed_at_random_moments(name, inputs, tmp_path):
+    seen = kill(COMMANDS[name], inputs, tmp_path / "work", 2, seed=0)
+    assert seen.faults == []
+
+
+@pytest.mark.parametrize("name", ["score", "dump"])
+def test_interrupted_at_random_moments(name, inputs, tmp_path):
+    seen = kill(COMMANDS[name], inputs, tmp_path / "work", 3, seed=1, by=signal.SIGINT)
+    assert (seen.faults, seen.left) == ([], 0)
+
+
+def limited(limit, folder, arguments):
+    """A command with a limit of the shell's."""
+    line = f'{limit}; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", line, "-", *command_line(*arguments)],
+        cwd=folder,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk(name, inputs, tmp_path):
+    """No file may grow beyond some bytes: as on a full disk, writing fails midway."""
+    work = shutil.copytree(inputs, tmp_path / "work")
+    (work / "out.h5").write_bytes(b"old")
+    before = contents(work)
+    limit = 0 if name == "evaluate" else 1
+    ran = limited(f"ulimit -f {limit}", work, words(COMMANDS[name], "out", "-f"))
+    check_refused(ran, 1, "out")
+    assert contents(work) == before
+
+
+@pytest.mark.parametrize("handles", (4, 6, 9, 12))
+def test_hardly_any_file_handles(handles, inputs, tmp_path):
+    work = shutil.copytree(inputs, tmp_path / "work")
+    before = contents(work)
+    ran = limited(f"ulimit -n {handles}", work, words(COMMANDS["score"], "out"))
+    if ran.exit_code:
+        assert contents(work) == before
+        assert ran.stderr.splitlines()
+    else:
+        assert set(contents(work)) == {*before, "out.h5"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_folder_that_may_not_be_written(name, inputs, tmp_path):
+    work = shutil.copytree(inputs, tmp_path / "work")
+    before = contents(work)
+    work.chmod(0o555)
+    try:
+        ran = limited("true", work, words(COMMANDS[name], "out"))
+    finally:
+        work.chmod(0o755)
+    check_refused(ran, 1, "out")
+    assert contents(work) == before

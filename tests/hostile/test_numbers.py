@@ -1,0 +1,160 @@
+"""Numbers that no honest client sends, in one update or in a third of them, for every method.
+
+Such a client is flagged, with the reason, and the others are judged as if it had not come.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lomar_cli.files.scores import read_scores
+from tests.commands import lomar, refused, works
+from tests.making import change, read_updates, replace, tensors, write_round
+
+COUNT = 24
+VALUES = {
+    "NaN": np.nan,
+    "infinity": np.inf,
+    "minus infinity": -np.inf,
+    "1e30": 1e30,
+    "the largest float32": np.finfo("f4").max,
+    "the smallest float32": np.float32(1e-45),
+    "zeros": 0.0,
+}
+# These ask for what a round alone does not hold.
+NEEDY = ("fltrust", "zeno", "zeno-plus", "fldetector")
+METHODS = [
+    name
+    for name in json.loads(works("list", "methods", "--json").stdout)["methods"]
+    if name not in NEEDY
+]
+
+
+def judged(path, method):
+    document = json.loads(works("score", path, "--method", method, "--json").stdout)
+    return {row["client"]: row for row in document["clients"]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("numbers")
+
+
+@pytest.fixture(scope="module")
+def without(folder):
+    """The verdict on the round less its first clients, by how many these are; each made once."""
+    names = [f"c{row}" for row in range(COUNT)]
+    made = tensors(COUNT, seed=3)
+    known = {}
+
+    def verdict(method, hostile):
+        if (method, hostile) not in known:
+            rest = {name: array[hostile:] for name, array in made.items()}
+            path = write_round(folder / f"{hostile}.h5", rest, names[hostile:])
+            known[method, hostile] = judged(path, method)
+        return known[method, hostile]
+
+    return verdict
+
+
+@pytest.mark.parametrize("hostile", [1, COUNT // 3])
+@pytest.mark.parametrize("what", VALUES)
+@pytest.mark.parametrize("method", METHODS)
+def test_they_are_flagged_and_change_nobody_elses_score(method, what, hostile, without, folder):
+    made = {name: array.copy() for name, array in tensors(COUNT, seed=3).items()}
+    for array in made.values():
+        array[:hostile] = VALUES[what]
+    found = judged(write_round(folder / "with.h5", made), method)
+    for row in range(hostile):
+        bad = found.pop(f"c{row}")
+        assert (bad["keep"], bool(bad["reason"])) == (False, True)
+    expected = without(method, hostile)
+    assert found.keys() == expected.keys()
+    for client, row in found.items():
+        assert row["suspicion"] == pytest.approx(expected[client]["suspicion"], abs=1e-6)
+        assert row["keep"] == expected[client]["keep"]
+
+
+def test_a_hostile_value_in_one_place_is_enough(folder):
+    made = tensors(COUNT)
+    for row, value in enumerate((np.nan, np.inf, 1e30)):
+        made["fc.bias"][row, 2] = value
+    found = judged(write_round(folder / "one.h5", made), "lomar")
+    assert [found[f"c{row}"]["keep"] for row in range(3)] == [False] * 3
+
+
+def test_where_most_send_zeros_that_is_no_offence(folder):
+    made = {name: array.copy() for name, array in tensors(6).items()}
+    for array in made.values():
+        array[:3] = 0
+    found = judged(write_round(folder / "zeros.h5", made), "none")
+    assert all(row["keep"] for row in found.values())
+
+
+def claimed(path, counts, out):
+    """The model that a round gives when its clients claim to hold this many samples."""
+    change(path, lambda handle: replace(handle, "clients/num_examples", np.array(counts)))
+    return works("aggregate", path, "--from-zero", "-o", out)
+
+
+def mean(path):
+    works("export", path, "-o", path.with_suffix(".npz"))
+    with np.load(path.with_suffix(".npz")) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_a_claim_of_no_samples_takes_no_part(round_file, tmp_path):
+    updates = read_updates(round_file)
+    claimed(round_file, [0, *[10] * 7], tmp_path / "m.h5")
+    for name, array in mean(tmp_path / "m.h5").items():
+        np.testing.assert_allclose(array, updates[name][1:].mean(axis=0), rtol=1e-5, atol=1e-7)
+
+
+def test_a_huge_claim_is_arithmetic_and_no_overflow(round_file, tmp_path):
+    """1e18 from everybody is the plain mean; the sum of the counts is beyond 64 bits."""
+    updates = read_updates(round_file)
+    claimed(round_file, [10**18] * 8 + [], tmp_path / "m.h5")
+    for name, array in mean(tmp_path / "m.h5").items():
+        np.testing.assert_allclose(array, updates[name].mean(axis=0), rtol=1e-5, atol=1e-7)
+
+
+def test_a_huge_claim_of_one_is_warned_of_and_can_be_held(round_file, tmp_path):
+    ran = claimed(round_file, [10**18, *[10] * 7], tmp_path / "m.h5")
+    assert "c0" in ran.stderr
+    held = ("--max-weight-share", "0.2", "-f", "-o", tmp_path / "m.h5")
+    assert works("aggregate", round_file, "--from-zero", *held).exit_code == 0
+
+
+def test_claims_change_no_score(round_file, tmp_path):
+    works("score", round_file, "-o", tmp_path / "a.h5")
+    counts = np.array([0, 10**18, 2**63 - 1, *[1] * 5])
+    change(round_file, lambda handle: replace(handle, "clients/num_examples", counts))
+    works("score", round_file, "-o", tmp_path / "b.h5")
+    one, other = (read_scores(tmp_path / f"{name}.h5") for name in "ab")
+    assert one.suspicion.tolist() == other.suspicion.tolist()
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[-1] * 8, [-(10**18)] + [1] * 7, [2.5] * 8, [np.nan] * 8, np.full(8, 2**63, "u8")],
+    ids=["-1", "-1e18", "2.5", "NaN", "2^63"],
+)
+def test_a_claim_that_is_no_count_is_refused(counts, round_file, tmp_path):
+    change(round_file, lambda handle: replace(handle, "clients/num_examples", np.array(counts)))
+    refused(tmp_path, 3, ["round.h5", "num_examples"], "score", round_file)
+    out = ("--from-zero", "-o", tmp_path / "m.h5")
+    refused(tmp_path, 3, ["round.h5", "num_examples"], "aggregate", round_file, *out)
+
+
+@pytest.mark.parametrize("count", ["-1", "nan", "1e18", "0x10", "1_000", "", "9" * 30])
+def test_a_claim_in_a_table_that_is_no_count(count, round_file, tmp_path):
+    np.savez(tmp_path / "c.npz", **{"fc.weight": np.ones((3, 4)), "fc.bias": np.ones(3)})
+    (tmp_path / "w.csv").write_text(f"client,num_examples\nc,{count}\n")
+    words = ("dump", tmp_path / "c.npz", "--differences", "--weights", tmp_path / "w.csv")
+    ran = lomar(*words, "-o", tmp_path / "r.h5")
+    assert ran.exit_code in (0, 3)
+    if ran.exit_code == 0:
+        assert count in ("1e18", "1_000")
