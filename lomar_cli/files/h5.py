@@ -185,7 +185,8 @@ def open_read(
     shown = printable(str(path))
     check_signature(path)
     try:
-        handle = h5py.File(path, "r", locking=False)
+        # Without a chunk cache, HDF5 reads from a plain chunk only what is asked for.
+        handle = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError:
         raise InputError(f"{shown}: is truncated or damaged HDF5; make it again") from None
     with contextlib.closing(handle):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class Lomar:
     ``epsilon`` is a number, ``"paper"`` (min(1, eps_m), eq. 10's upper root), ``"paper-lower"``
     (its lower root) or ``"auto"`` (the widest gap).
     """
+
+    by_distance: ClassVar[bool] = True
 
     neighbors: str = "0.5n"
     bandwidth: str = "0.1x"
@@ -97,13 +99,13 @@ class Lomar:
         bandwidth = Bandwidth.parse(self.bandwidth)
         near = geometry.neighbours(k)
 
-        def one(label: int) -> tuple[Vector, float, float]:
-            squares = near.pick(geometry.block_squares(label))
+        def one(_: int, block: NDArray[Any]) -> tuple[Vector, float, float]:
+            squares = near.pick(block)
             h = _bandwidth(squares, bandwidth)
             radius = float(np.median(np.sqrt(np.maximum.reduceat(squares, near.starts))))
             return log_density(squares, near, h, self.kernel), h, radius
 
-        found = geometry.map(one, range(view.updates.label_count))
+        found = geometry.each_block(one)
         log_q = np.stack([q for q, _, _ in found], axis=1)
         by_label = log_neighbour_mean(log_q, near) - log_q
         return Factors(

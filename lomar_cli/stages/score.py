@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
 from lomar_cli.files.scores import Scores, format_of, write_scores
-from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Judgement, Loss, Method
 from lomar_cli.scoring.judge import ASIDE, judge
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
+from lomar_cli.stages.gather import Gather, chosen_layers
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -59,11 +58,25 @@ def score(
             f"--method {name}: is a rule, which suspects nobody: lomar aggregate --rule {name}"
         )
     made: Method = METHODS.make(name, options or {})
-    with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
-        names = chosen_layers(found, layers)
+    by_distance = getattr(made, "by_distance", False)
+    gather = Gather(layers, memory, jobs) if by_distance else None
+    with (
+        open_round(path, memory, consumer=gather, jobs=jobs) as found,
+        open_context(found, history, root, memory) as beside,
+    ):
+        names = chosen_layers(found.head, layers)
         loss = start_loss(found, beside, held_out, base_model)
         judged = judge(
-            found.updates, made, names, memory, jobs, seed, beside.history, beside.root, loss
+            found.updates,
+            made,
+            names,
+            memory,
+            jobs,
+            seed,
+            beside.history,
+            beside.root,
+            loss,
+            gathered=gather.found if gather else None,
         )
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
     if output is not None and kind is not None:
@@ -82,20 +95,6 @@ def start_loss(
     parameters, _, _ = start_model(found, base_model)
     beside.inputs["model"] = parameters_sha256(parameters)
     return beside.loss(found, held_out, parameters)
-
-
-def chosen_layers(found: Round, patterns: Sequence[str] | None) -> list[str] | None:
-    if patterns is None:
-        return None
-    if not patterns:
-        raise UsageError("--layers: names nothing; give names or patterns, such as fc.*")
-    names = list(found.head.shapes)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(
-                f"--layers: nothing matches '{pattern}' (there are: {printable(', '.join(names))})"
-            )
-    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def table(
