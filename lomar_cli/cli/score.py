@@ -69,6 +69,12 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", help="Where distances are made: cpu, or cuda (needs the extra train)."
+        ),
+    ] = "cpu",
     kind: options.Format = None,
     settings: options.Settings = None,
     json: options.Json = False,
@@ -128,6 +134,7 @@ def command(
         "root": root,
         "held_out": options.held_out(holdout, data_dir, data_file),
         "base_model": model,
+        "device": device,
     }
     if method == "all":
         if stream:

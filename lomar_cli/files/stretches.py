@@ -42,9 +42,9 @@ class Stretch:
     block: Floats
     pieces: tuple[Piece, ...]
 
-    def magnitude(self) -> Floats:
+    def magnitude(self) -> NDArray[np.float64]:
         """The largest absolute value of every row, shape (clients,); NaN or inf if it has one."""
-        return largest(self.block)
+        return largest(self.block).astype(np.float64)
 
 
 class Consumer(Protocol):

@@ -58,7 +58,7 @@ class SquareSum:
         ``magnitude`` (n,), the largest absolute value of each row, keeps a few huge rows out of
         the centre; it is computed when not given.
         """
-        self._add(centred(x, magnitude))
+        self.add_centred(centred(x, magnitude))
 
     def finish(self) -> Floats:
         """The sum, symmetric to the last bit, its diagonal exactly 0. Nothing is added later."""
@@ -66,7 +66,8 @@ class SquareSum:
         np.fill_diagonal(self._total, 0)
         return self._total
 
-    def _add(self, x: Floats) -> None:
+    def add_centred(self, x: Floats) -> None:
+        """The same for columns that are centred already."""
         work = _Block(x)
 
         def one(tile: tuple[slice, slice]) -> None:
@@ -83,18 +84,22 @@ class SquareSum:
                 list(pool.map(one, on))
                 list(pool.map(one, off))
         if work.doubtful is not None:
-            self._again(x, work.doubtful)
+            mirror(work.doubtful, self._tiles)
+            add_recentred(self._total, x, work.doubtful, self._jobs)
 
-    def _again(self, x: Floats, doubtful: NDArray[np.bool_]) -> None:
-        """Add the squares of the pairs that were left out, each group centred on one member."""
-        mirror(doubtful, self._tiles)
-        for group in components(doubtful):
-            # The member that becomes the new centre has length 0, so it leaves the group at the
-            # next level: this ends.
-            inner = SquareSum(len(group), x.dtype, self._jobs)
-            inner._add(x[group] - x[group[0]])
-            inside = np.ix_(group, group)
-            self._total[inside] += np.where(doubtful[inside], inner.finish(), 0)
+
+def add_recentred(total: Floats, x: Floats, doubtful: NDArray[np.bool_], jobs: int = 1) -> None:
+    """Add to ``total`` (n, n) the squares of the ``doubtful`` pairs of ``x`` (n, d), symmetric.
+
+    Each group of clients that such pairs link is centred on one of its members.
+    """
+    for group in components(doubtful):
+        # The member that becomes the new centre has length 0, so it leaves the group at the next
+        # level: this ends.
+        inner = SquareSum(len(group), x.dtype, jobs)
+        inner.add_centred(x[group] - x[group[0]])
+        inside = np.ix_(group, group)
+        total[inside] += np.where(doubtful[inside], inner.finish(), 0)
 
 
 class _Block:
@@ -103,7 +108,7 @@ class _Block:
     def __init__(self, x: Floats) -> None:
         self._x = x
         self._lengths: Floats = np.zeros(len(x), x.dtype)
-        self._tolerance = x.dtype.type(_tolerance(x.dtype))
+        self._tolerance = x.dtype.type(tolerance(x.dtype))
         self._lock = Lock()
         # (n, n), above the diagonal, once there are any: most blocks have none.
         self.doubtful: NDArray[np.bool_] | None = None
@@ -162,12 +167,18 @@ def squared_distances(x: Floats, magnitude: Floats | None = None) -> Floats:
 
 def centred(x: Floats, magnitude: Floats | None = None) -> Floats:
     """A copy of ``x`` (n, d) less the mean of its rows of ordinary size."""
-    if magnitude is None:
-        magnitude = np.maximum(x.max(axis=1), -x.min(axis=1))
-    ordinary = magnitude <= 10 * np.median(magnitude)
+    ordinary = is_ordinary(x, magnitude)
     centre = x[ordinary].mean(axis=0, dtype=np.float64) if not ordinary.all() else x.mean(axis=0)
     moved: Floats = x - centre.astype(x.dtype)
     return moved
+
+
+def is_ordinary(x: Floats, magnitude: Floats | None = None) -> NDArray[np.bool_]:
+    """The rows of ``x`` (n, d), of these largest absolute values, that are none of a few giants."""
+    if magnitude is None:
+        magnitude = np.maximum(x.max(axis=1), -x.min(axis=1))
+    ordinary: NDArray[np.bool_] = magnitude <= 10 * np.median(magnitude)
+    return ordinary
 
 
 def mirror(matrix: NDArray[Any], tiles: list[tuple[slice, slice]]) -> None:
@@ -192,7 +203,7 @@ def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
             yield rows, columns
 
 
-def _tolerance(dtype: np.dtype[Any]) -> float:
+def tolerance(dtype: np.dtype[Any]) -> float:
     """Below this share of the lengths, about half of the digits of a square are lost."""
     return 4 * float(np.sqrt(np.finfo(dtype).eps))
 

@@ -11,6 +11,7 @@ from lomar_cli.errors import UsageError
 from lomar_cli.files.round import RoundHead
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import OutputLayer
+from lomar_cli.scoring.distances import MakeAdder, SquareSum
 from lomar_cli.scoring.gather import Gathered
 
 
@@ -20,8 +21,14 @@ class Gather:
     ``found`` is then what gathers its distances over the chosen ``layers``, else None.
     """
 
-    def __init__(self, layers: Sequence[str] | None, memory: int, jobs: int) -> None:
-        self._layers, self._memory, self._jobs = layers, memory, jobs
+    def __init__(
+        self,
+        layers: Sequence[str] | None,
+        memory: int,
+        jobs: int,
+        adder: MakeAdder = SquareSum,
+    ) -> None:
+        self._layers, self._memory, self._jobs, self._adder = layers, memory, jobs, adder
         self.found: Gathered | None = None
 
     def __call__(self, head: RoundHead) -> Gathered | None:
@@ -33,9 +40,18 @@ class Gather:
         if output is not None and names is not None and output.bias not in names:
             output = OutputLayer(output.weight, None, output.label_axis)
         self.found = Gathered(
-            len(head.clients), shapes, dtype, output, self._memory, self._jobs, names
+            len(head.clients), shapes, dtype, output, self._memory, self._jobs, names, self._adder
         )
         return self.found
+
+
+def adder_on(device: str) -> MakeAdder:
+    """What adds up distances on ``device``; torch is imported for others than the processor."""
+    if device == "cpu":
+        return SquareSum
+    from lomar_cli.learning.distances_device import on_device
+
+    return on_device(device)
 
 
 def chosen_layers(head: RoundHead, patterns: Sequence[str] | None) -> list[str] | None:

@@ -18,7 +18,7 @@ from lomar_cli.scoring.judge import ASIDE, judge
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
-from lomar_cli.stages.gather import Gather, chosen_layers
+from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def score(
     root: Path | None = None,
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
+    device: str = "cpu",
 ) -> Scores:
     """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
 
@@ -48,7 +49,7 @@ def score(
     ``seed`` feeds methods that draw; ``history`` are earlier rounds, files or folders of them, and
     ``root`` is a round of the defender's own, for the methods that ask for them; ``held_out`` is
     data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
-    the all-zero model).
+    the all-zero model). ``device`` is where distances are made.
     """
     if output is not None:
         kind = kind or format_of(output)
@@ -59,7 +60,8 @@ def score(
         )
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
-    gather = Gather(layers, memory, jobs) if by_distance else None
+    adder = adder_on(device)
+    gather = Gather(layers, memory, jobs, adder) if by_distance else None
     with (
         open_round(path, memory, consumer=gather, jobs=jobs) as found,
         open_context(found, history, root, memory) as beside,
@@ -76,6 +78,7 @@ def score(
             beside.history,
             beside.root,
             loss,
+            adder=adder,
             gathered=gather.found if gather else None,
         )
         scores = table(found, name, made, judged, layers, seed, beside.inputs)

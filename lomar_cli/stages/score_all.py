@@ -20,7 +20,7 @@ from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
-from lomar_cli.stages.gather import Gather, chosen_layers
+from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
 from lomar_cli.stages.score import start_loss, table
 from lomar_cli.threads import one_blas_thread
 
@@ -58,6 +58,7 @@ def score_all(
     root: Path | None = None,
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
+    device: str = "cpu",
 ) -> list[Outcome]:
     """Judge the round in ``path`` by every method; write ``folder``/METHOD.h5 if it is given.
 
@@ -73,7 +74,8 @@ def score_all(
     kind = kind or "h5"
     if folder is not None:
         _check_folder(folder, list(made), kind, force)
-    gather = Gather(layers, memory, jobs)
+    adder = adder_on(device)
+    gather = Gather(layers, memory, jobs, adder)
     with (
         open_round(path, memory, consumer=gather, jobs=jobs) as found,
         open_context(found, history, root, memory) as beside,
@@ -90,6 +92,7 @@ def score_all(
             beside.history,
             beside.root,
             loss,
+            adder=adder,
             gathered=gather.found,
         )
 
