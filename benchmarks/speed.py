@@ -4,9 +4,9 @@
 
 Every one gets the same random float32 round in a process of its own, and each is timed in turn with
 the Gram product in that process: the ratio of their CPU times, the median of a few turns, holds on
-a busy machine. CPU seconds are of all threads; libraries and their compilation are loaded before. With
---full 5,000 clients and 100 clients of a million parameters are run too (minutes). What is not
-installed is passed over. "distances" are squared distances, profile and median alone.
+a busy machine. CPU seconds are of all threads; libraries and their compilation are loaded before.
+With --full 5,000 clients and 100 clients of a million parameters are run too (minutes). What is not
+installed shows its error. "distances" are squared distances, profile and median alone.
 """
 
 from __future__ import annotations

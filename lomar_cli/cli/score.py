@@ -69,6 +69,14 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
+    neighbors_search: Annotated[
+        str | None,
+        typer.Option(
+            "--neighbors-search",
+            help="exact (default), or approximate (needs the extra ann): for 20,000 clients and "
+            "more, with a small -k.",
+        ),
+    ] = None,
     device: Annotated[
         str,
         typer.Option(
@@ -119,6 +127,7 @@ def command(
         "kernel": kernel,
         "epsilon": epsilon,
         "false_alarm": false_alarm,
+        "neighbors_search": neighbors_search,
         "assume_malicious": assume_malicious,
     }
     given.update(parse_settings(settings))

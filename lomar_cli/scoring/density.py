@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
+from lomar_cli.scoring.approximate import Listed
 from lomar_cli.scoring.nearest import Neighbourhoods
 
 Floats = NDArray[np.floating[Any]]
@@ -57,7 +58,9 @@ KERNELS: dict[str, Callable[[Floats, float, float], Floats]] = {
 }
 
 
-def log_density(squares: Floats, near: Neighbourhoods, bandwidth: float, kernel: str) -> Vector:
+def log_density(
+    squares: Floats, near: Neighbourhoods | Listed, bandwidth: float, kernel: str
+) -> Vector:
     """``log q(i)``: the log of the mean kernel over i's neighbours (eqs. 5, 6), shape (n,).
 
     ``squares`` (pairs,) are the squared distances in one label block, as ``near.pick`` gives them.
@@ -78,7 +81,7 @@ def log_density(squares: Floats, near: Neighbourhoods, bandwidth: float, kernel:
     return logs
 
 
-def log_neighbour_mean(log_q: Vector, near: Neighbourhoods) -> Vector:
+def log_neighbour_mean(log_q: Vector, near: Neighbourhoods | Listed) -> Vector:
     """``log of the mean of q(j) over i's neighbours j`` (eq. 7's numerator over k).
 
     ``log_q`` is (n, R) or (n,); so is the result.
@@ -87,15 +90,11 @@ def log_neighbour_mean(log_q: Vector, near: Neighbourhoods) -> Vector:
     counts = near.counts[:, None]
     highest = two.max(axis=0)
     if float((highest - two.min(axis=0)).max()) <= _SAFE_RANGE:
-        terms = np.exp(two - highest)
-        sums = np.empty_like(two)
-        for rows in near.row_blocks():
-            sums[rows] = near.mask[rows].astype(np.float64) @ terms
-        result = np.log(sums / counts) + highest
+        result = np.log(near.sums(np.exp(two - highest)) / counts) + highest
     else:
         result = np.empty_like(two)
         for label in range(two.shape[1]):
-            terms = near.pick(np.broadcast_to(two[:, label], near.mask.shape))
+            terms = near.of_neighbours(two[:, label])
             top = np.maximum.reduceat(terms, near.starts)
             sums = np.add.reduceat(np.exp(terms - np.repeat(top, near.counts)), near.starts)
             result[:, label] = top + np.log(sums / counts[:, 0])

@@ -43,7 +43,7 @@ class Neighbourhoods:
         # Positions are quickest, but take eight bytes a pair.
         self._index = np.flatnonzero(mask) if mask.size <= 2 * _CELLS else None
 
-    def pick(self, matrix: Floats) -> Floats:
+    def pick(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """The entries of an (n, n) matrix that belong to pairs, shape (pairs,)."""
         if self._index is not None:
             return np.take(matrix, self._index)
@@ -53,6 +53,18 @@ class Neighbourhoods:
             start = int(self.starts[rows.start])
             np.take(matrix[rows], at, out=pairs[start : start + len(at)], mode="clip")
         return pairs
+
+    def sums(self, terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum of ``terms`` (n, R) over the neighbours of every client."""
+        found = np.empty_like(terms)
+        for rows in self.row_blocks():
+            found[rows] = self.mask[rows].astype(np.float64) @ terms
+        return found
+
+    def of_neighbours(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``values`` (n,) of the neighbour of every pair, shape (pairs,)."""
+        found: NDArray[np.float64] = self.pick(np.broadcast_to(values, self.mask.shape))
+        return found
 
     def row_blocks(self) -> Iterator[slice]:
         """Some clients at a time, in order."""

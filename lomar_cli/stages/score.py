@@ -60,6 +60,7 @@ def score(
         )
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
+    by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
     adder = adder_on(device)
     gather = Gather(layers, memory, jobs, adder) if by_distance else None
     with (
