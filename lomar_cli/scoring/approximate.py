@@ -19,7 +19,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.nearest import row_blocks
 
 Floats = NDArray[np.floating[Any]]
-# Of 20,000 structured updates these find 99 % of the neighbours (benchmarks/neighbors.py).
+# Of 20,000 structured updates these find 98 % of the neighbours (benchmarks/neighbors.py).
 DIMENSIONS = 256
 _CANDIDATES = 2
 _LINKS, _BUILD, _SEARCH = 16, 80, 2
