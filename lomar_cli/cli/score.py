@@ -77,12 +77,7 @@ def command(
             "more, with a small -k.",
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", help="Where distances are made: cpu, or cuda (needs the extra train)."
-        ),
-    ] = "cpu",
+    device: options.Device = "cpu",
     kind: options.Format = None,
     settings: options.Settings = None,
     json: options.Json = False,
