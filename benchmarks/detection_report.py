@@ -21,8 +21,8 @@ from _bars import judged
 from _results import Results, Row
 from detection import KEYS, VALUES
 
-from lomar_cli.experiments.figures.canvas import legend, panels, styles
 from lomar_cli.files.atomic import atomic_bytes, atomic_path
+from lomar_cli.plots.canvas import legend, panels, styles
 
 GROUP = ("data", "scheme", "level", "attack", "method")
 FIRST = "lomar-auto"

@@ -98,6 +98,7 @@ Truth = Annotated[
     Path | None,
     typer.Option("--truth", metavar="FILE", help="The truth: which clients are malicious."),
 ]
+Device = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")]
 DataDir = Annotated[
     Path | None,

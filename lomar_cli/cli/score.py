@@ -30,6 +30,15 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
+    neighbors_search: Annotated[
+        str | None,
+        typer.Option(
+            "--neighbors-search",
+            help="exact (default), or approximate (needs the extra ann): for 20,000 clients and "
+            "more, with a small -k.",
+        ),
+    ] = None,
+    device: options.Device = "cpu",
     kind: options.Format = None,
     settings: options.Settings = None,
     plot: score_options.Plot = None,
@@ -75,6 +84,7 @@ def command(
         kernel=kernel,
         epsilon=epsilon,
         false_alarm=false_alarm,
+        neighbors_search=neighbors_search,
         assume_malicious=assume_malicious,
     )
     common: dict[str, Any] = {
@@ -89,6 +99,7 @@ def command(
         "root": root,
         "held_out": options.held_out(holdout, data_dir, data_file),
         "base_model": model,
+        "device": device,
     }
     if method == "all":
         if stream:

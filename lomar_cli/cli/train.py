@@ -37,7 +37,7 @@ def command(
     weight_decay: Annotated[
         float, typer.Option("--weight-decay", help="Weight decay of SGD.")
     ] = 0.0,
-    device: Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda.")] = "cpu",
+    device: options.Device = "cpu",
     jobs: options.Jobs = None,
     seed: options.Seed = 0,
     data_dir: options.DataDir = None,

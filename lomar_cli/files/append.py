@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, LomarError
 from lomar_cli.files import h5
+from lomar_cli.files.digests import client_digest
 from lomar_cli.files.h5_digest import PROVENANCE
 from lomar_cli.files.h5_text import write_scalar
 from lomar_cli.files.journal import Overlay, commit, recover
 from lomar_cli.files.lock import holding
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import client_digest, encode_name, read_head
+from lomar_cli.files.round import encode_name, read_head
 from lomar_cli.files.text import name_fault, printable
 
 

@@ -65,7 +65,8 @@ def open_read(
     shown = printable(str(path))
     with _shared(path):
         try:
-            handle = h5py.File(path, "r", locking=False)
+            # Without a chunk cache, HDF5 reads from a plain chunk only what is asked for.
+            handle = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
         except OSError:
             raise InputError(f"{shown}: is truncated or damaged HDF5; make it again") from None
         with contextlib.closing(handle):

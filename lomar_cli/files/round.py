@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
 from lomar_cli.files import h5
+from lomar_cli.files.digests import Watch, client_digest, watched
+from lomar_cli.files.stretches import Consumer, ahead, width
 from lomar_cli.files.text import name_fault, printable
 from lomar_cli.files.updates import OutputLayer, Updates
 
@@ -118,11 +119,17 @@ def open_round(
     memory: int = DEFAULT_MEMORY,
     max_bytes: int = h5.DEFAULT_MAX_BYTES,
     verify: bool = True,
+    consumer: Callable[[RoundHead], Consumer | None] | None = None,
+    jobs: int = 1,
 ) -> Iterator[Round]:
     """Yield the round in ``path``; its tensors are arrays when they fit ``memory``, else data sets.
 
     Every byte is checked against the stored digests (``verify``). NaN and infinity are let
     through: a client may send them, and it is the scorer's work to say so.
+
+    Where the tensors do not fit, they are read once for the check, in stretches that fit, and what
+    ``consumer`` makes of the head is fed these too, so that it needs no reading of its own. With
+    more than one of ``jobs`` the next stretch is read while it looks at the last.
     """
     with h5.open_read(path, "round", max_bytes) as reader:
         head = read_head(reader)
@@ -131,23 +138,26 @@ def open_round(
         sets = {n: reader.dataset(f"updates/{encode_name(n)}") for n in head.shapes}
         total = sum(s.size * s.dtype.itemsize for s in sets.values())
         tensors: dict[str, Any] = dict(sets)
+        magnitudes = None
         if total <= memory:
             with h5.damage(path, "updates"):
                 tensors = {name: s[()] for name, s in sets.items()}
         if verify:
-            with h5.damage(path, "updates"):
-                _check_clients(reader, head, tensors, memory)
-        updates = Updates(head.clients, head.num_examples, tensors, head.output, head.labels)
+            expected = reader.strings("clients/sha256", len(head.clients))
+            if total <= memory:
+                found = [client_digest(tensors, row) for row in range(len(head.clients))]
+            else:
+                watch, looker = Watch(tensors), consumer(head) if consumer else None
+                read = watched(path, tensors, width(memory), watch)
+                for stretch in ahead(read) if looker and jobs > 1 else read:
+                    if looker:
+                        looker.feed(stretch)
+                found, magnitudes = watch.digests(), watch.magnitudes
+            _check_clients(reader, head, found, expected)
+        updates = Updates(
+            head.clients, head.num_examples, tensors, head.output, head.labels, magnitudes
+        )
         yield Round(path, head, updates, reader.content_sha256(), reader.provenance())
-
-
-def client_digest(arrays: Mapping[str, Any], row: int) -> str:
-    """SHA-256 of one client's parameters: little-endian, C order, in the order of the round."""
-    digest = hashlib.sha256()
-    for array in arrays.values():
-        values = array[row]
-        digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).data)
-    return digest.hexdigest()
 
 
 def chunk_shape(clients: int, shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -292,17 +302,11 @@ def read_head(reader: h5.Reader) -> RoundHead:
 
 
 def _check_clients(
-    reader: h5.Reader, head: RoundHead, tensors: Mapping[str, Any], memory: int
+    reader: h5.Reader, head: RoundHead, found: Sequence[str], expected: Sequence[str]
 ) -> None:
-    expected = reader.strings("clients/sha256", len(head.clients))
-    one = sum(math.prod(s) * head.dtypes[n].itemsize for n, s in head.shapes.items())
-    group = max(1, memory // 4 // max(1, one))
-    for start in range(0, len(head.clients), group):
-        part = {name: tensor[start : start + group] for name, tensor in tensors.items()}
-        for row in range(len(next(iter(part.values())))):
-            if client_digest(part, row) != expected[start + row]:
-                client = printable(head.clients[start + row])
-                raise reader.fault(
-                    f"updates of client '{client}'",
-                    "do not match their digest; the file is damaged",
-                )
+    for name, digest, stored in zip(head.clients, found, expected, strict=True):
+        if digest != stored:
+            raise reader.fault(
+                f"updates of client '{printable(name)}'",
+                "do not match their digest; the file is damaged",
+            )

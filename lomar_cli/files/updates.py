@@ -45,7 +45,8 @@ class Updates:
     """The updates ``u_i = w_i - w_previous`` of one round.
 
     ``tensors[name]`` has shape (clients, \\*parameter shape). They may be arrays in memory or data
-    sets of an open file: everything here only slices them.
+    sets of an open file: everything here only slices them. ``magnitudes[name]`` (clients,) are the
+    largest absolute values in a tensor, where they are known already.
     """
 
     clients: Sequence[str]
@@ -53,6 +54,12 @@ class Updates:
     tensors: Mapping[str, Tensor]
     output: OutputLayer | None = None
     labels: Sequence[str] = field(default_factory=tuple)
+    magnitudes: Mapping[str, NDArray[np.float64]] | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """True when a tensor stays in its file."""
+        return not all(isinstance(tensor, np.ndarray) for tensor in self.tensors.values())
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -83,7 +90,9 @@ class Updates:
         elif output is not None and output.bias is not None and output.bias not in names:
             output = OutputLayer(output.weight, None, output.label_axis)
         tensors = {name: self.tensors[name] for name in self.tensors if name in names}
-        return Updates(self.clients, self.num_examples, tensors, output, self.labels)
+        known = self.magnitudes
+        magnitudes = None if known is None else {name: known[name] for name in tensors}
+        return Updates(self.clients, self.num_examples, tensors, output, self.labels, magnitudes)
 
     def rows(self, rows: NDArray[np.intp]) -> Updates:
         """Only the clients at these positions; tensors in a file stay there."""
@@ -94,7 +103,11 @@ class Updates:
             for name, tensor in self.tensors.items()
         }
         clients = [self.clients[int(row)] for row in rows]
-        return Updates(clients, self.num_examples[rows], tensors, self.output, self.labels)
+        magnitudes = None
+        if self.magnitudes is not None:
+            magnitudes = {name: known[rows] for name, known in self.magnitudes.items()}
+        counts = self.num_examples[rows]
+        return Updates(clients, counts, tensors, self.output, self.labels, magnitudes)
 
     def mix(self, matrix: Floats, names: Sequence[str] | None = None) -> Updates:
         """New updates ``v_i = sum_j matrix[i, j] u_j``; ``matrix`` is (new clients, clients).
@@ -123,6 +136,30 @@ class Updates:
             parts.append(np.asarray(self.tensors[self.output.bias][:, label : label + 1]))
         return np.concatenate(parts, axis=1)
 
+    def label_tensors(self, label: int) -> dict[str, Tensor]:
+        """What label ``label`` owns, as tensors that stay where they are until they are sliced."""
+        if self.output is None:
+            return dict(self.tensors)
+        weight = self.tensors[self.output.weight]
+        owned: dict[str, Tensor] = {
+            self.output.weight: _OneLabel(weight, 1 + self.output.label_axis, label)
+        }
+        if self.output.bias is not None:
+            owned[self.output.bias] = _OneLabel(self.tensors[self.output.bias], 1, label)
+        return owned
+
+    def only_labels(self, labels: range) -> Updates:
+        """The output layer's parameters of consecutive labels alone, read into memory."""
+        if self.output is None:
+            raise ValueError("there is no output layer")
+        axis = 1 + self.output.label_axis
+        key = (slice(None),) * axis + (slice(labels.start, labels.stop),)
+        read = {self.output.weight: np.asarray(self.tensors[self.output.weight][key])}
+        if self.output.bias is not None:
+            bias = self.tensors[self.output.bias]
+            read[self.output.bias] = np.asarray(bias[:, labels.start : labels.stop])
+        return Updates(self.clients, self.num_examples, read, self.output)
+
     def shared_blocks(self, max_bytes: int) -> Iterator[Floats]:
         """Updates of every parameter outside the output layer, in blocks of columns.
 
@@ -142,6 +179,20 @@ class Updates:
             for start in range(0, tensor.shape[1], step):
                 block = np.asarray(tensor[:, start : start + step])
                 yield block.reshape(clients, -1)
+
+
+class _OneLabel:
+    """One label's part of a tensor, without the axis of labels."""
+
+    def __init__(self, tensor: Tensor, axis: int, label: int) -> None:
+        self._tensor, self._axis, self._label = tensor, axis, label
+        self.shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
+        self.dtype = tensor.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        given = key if isinstance(key, tuple) else (key,)
+        given = (*given, *(slice(None),) * (len(self.shape) - len(given)))
+        return self._tensor[(*given[: self._axis], self._label, *given[self._axis :])]
 
 
 class _Rows:

@@ -58,6 +58,10 @@ class Judgement:
 
 
 class Method(Protocol):
-    """A method's options: a frozen dataclass that can be called on a round."""
+    """A method's options: a frozen dataclass that can be called on a round.
+
+    One that looks at ``geometry.squares`` says so by a class variable ``by_distance = True``: then
+    distances are made while a round that does not fit into memory is read.
+    """
 
     def __call__(self, view: RoundView) -> Judgement: ...

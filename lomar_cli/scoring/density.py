@@ -6,6 +6,7 @@ bandwidths, while its logarithm is an ordinary number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
-from lomar_cli.scoring.geometry import Neighbourhoods
+from lomar_cli.scoring.approximate import Listed
+from lomar_cli.scoring.nearest import Neighbourhoods
 
 Floats = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
@@ -26,15 +28,14 @@ _NARROW_EXPONENT = 1e3
 _LARGEST_EXPONENT = 1e290
 
 
-def _laplace(squares: Floats, bandwidth: float) -> Floats:
-    distances = np.sqrt(squares)
-    wide = _wide_enough(distances, 0.5 * float(distances.max()) / bandwidth)
+def _laplace(squares: Floats, bandwidth: float, furthest: float) -> Floats:
+    wide = _wide_enough(np.sqrt(squares), 0.5 * math.sqrt(furthest) / bandwidth)
     exponents: Floats = wide * wide.dtype.type(-0.5 / bandwidth)
     return exponents
 
 
-def _gaussian(squares: Floats, bandwidth: float) -> Floats:
-    wide = _wide_enough(squares, 0.5 * float(squares.max()) / bandwidth / bandwidth)
+def _gaussian(squares: Floats, bandwidth: float, furthest: float) -> Floats:
+    wide = _wide_enough(squares, 0.5 * furthest / bandwidth / bandwidth)
     exponents: Floats = wide * wide.dtype.type(-0.5 / bandwidth / bandwidth)
     return exponents
 
@@ -49,30 +50,38 @@ def _wide_enough(values: Floats, exponent: float) -> Floats:
     return values if exponent < _NARROW_EXPONENT else values.astype(np.float64)
 
 
-# The exponent of each kernel as a function of squared distance and h: "laplace" is eq. 6 as
-# printed, exp(-|d| / 2h); "gaussian" is the textbook's, exp(-|d|^2 / 2h^2).
-KERNELS: dict[str, Callable[[Floats, float], Floats]] = {
+# The exponent of each kernel as a function of squared distance, h, and the largest square of all:
+# "laplace" is eq. 6 as printed, exp(-|d| / 2h); "gaussian" is the textbook's, exp(-|d|^2 / 2h^2).
+KERNELS: dict[str, Callable[[Floats, float, float], Floats]] = {
     "laplace": _laplace,
     "gaussian": _gaussian,
 }
 
 
-def log_density(squares: Floats, near: Neighbourhoods, bandwidth: float, kernel: str) -> Vector:
+def log_density(
+    squares: Floats, near: Neighbourhoods | Listed, bandwidth: float, kernel: str
+) -> Vector:
     """``log q(i)``: the log of the mean kernel over i's neighbours (eqs. 5, 6), shape (n,).
 
     ``squares`` (pairs,) are the squared distances in one label block, as ``near.pick`` gives them.
     """
-    exponents = KERNELS[kernel](squares, bandwidth)
-    highest = np.maximum.reduceat(exponents, near.starts)
-    exponents -= np.repeat(highest, near.counts)
-    np.exp(exponents, out=exponents)
-    total = np.add.reduceat(exponents, near.starts, dtype=np.float64)
-    logs: Vector = highest.astype(np.float64) + np.log(total / near.counts)
+    furthest = float(squares.max())
+    logs: Vector = np.empty(len(near.counts))
+    # Some clients at a time: of a large round, temporary copies of all pairs take gigabytes.
+    for rows in near.row_blocks():
+        counts, starts = near.counts[rows], near.starts[rows]
+        first, last = int(starts[0]), int(starts[-1] + counts[-1])
+        exponents = KERNELS[kernel](squares[first:last], bandwidth, furthest)
+        highest = np.maximum.reduceat(exponents, starts - first)
+        exponents -= np.repeat(highest, counts)
+        np.exp(exponents, out=exponents)
+        total = np.add.reduceat(exponents, starts - first, dtype=np.float64)
+        logs[rows] = highest.astype(np.float64) + np.log(total / counts)
     logs -= _LOG_ROOT_TWO_PI + float(np.log(bandwidth))
     return logs
 
 
-def log_neighbour_mean(log_q: Vector, near: Neighbourhoods) -> Vector:
+def log_neighbour_mean(log_q: Vector, near: Neighbourhoods | Listed) -> Vector:
     """``log of the mean of q(j) over i's neighbours j`` (eq. 7's numerator over k).
 
     ``log_q`` is (n, R) or (n,); so is the result.
@@ -81,12 +90,11 @@ def log_neighbour_mean(log_q: Vector, near: Neighbourhoods) -> Vector:
     counts = near.counts[:, None]
     highest = two.max(axis=0)
     if float((highest - two.min(axis=0)).max()) <= _SAFE_RANGE:
-        means = near.mask.astype(np.float64) @ np.exp(two - highest) / counts
-        result = np.log(means) + highest
+        result = np.log(near.sums(np.exp(two - highest)) / counts) + highest
     else:
         result = np.empty_like(two)
         for label in range(two.shape[1]):
-            terms = near.pick(np.broadcast_to(two[:, label], near.mask.shape))
+            terms = near.of_neighbours(two[:, label])
             top = np.maximum.reduceat(terms, near.starts)
             sums = np.add.reduceat(np.exp(terms - np.repeat(top, near.counts)), near.starts)
             result[:, label] = top + np.log(sums / counts[:, 0])

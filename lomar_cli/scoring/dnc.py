@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from lomar_cli.scoring.options import assumed
 @dataclass(frozen=True)
 class DnC:
     """``coordinates`` is the paper's b, ``iterations`` its niters, ``filter`` its c."""
+
+    by_distance: ClassVar[bool] = True
 
     assume_malicious: str | None = None
     iterations: int = 1

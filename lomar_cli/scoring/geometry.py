@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.files.updates import Updates
+from lomar_cli.files.stretches import Stretch, ahead, stretches, width
+from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
-from lomar_cli.scoring.distances import squared_distances
+from lomar_cli.scoring.distances import MakeAdder, SquareSum
+from lomar_cli.scoring.middle import medians
+from lomar_cli.scoring.nearest import (
+    Neighbourhoods,
+    Profile,
+    kth_distances,
+    neighbourhoods,
+    profile,
+    row_blocks,
+)
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
-Mask = NDArray[np.bool_]
 T = TypeVar("T")
 PRINCIPAL = 10
-
-
-class Neighbourhoods:
-    """Who is whose neighbour, and quick access to numbers of all (client, neighbour) pairs.
-
-    ``mask`` (n, n) has at least one True in every row. ``counts`` (n,) are the sizes of the
-    neighbourhoods, ``starts`` (n,) where each one's pairs begin among all pairs in row order.
-    """
-
-    def __init__(self, mask: Mask) -> None:
-        self.mask = mask
-        self.counts = mask.sum(axis=1)
-        self.starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        self._index = np.flatnonzero(mask)
-
-    def pick(self, matrix: Floats) -> Floats:
-        """The entries of an (n, n) matrix that belong to pairs, shape (pairs,)."""
-        return np.take(matrix, self._index)
 
 
 class Geometry:
@@ -45,18 +36,32 @@ class Geometry:
 
     ``memory`` (bytes) bounds what is kept: block distances that do not fit are computed again
     when asked for. ``jobs`` threads share the label blocks; the numbers do not depend on it, as
-    each product runs on one thread.
+    each product runs on one thread. ``adder`` makes what adds up squared distances, on the
+    processor or elsewhere; ``known`` are those of the whole update, and of each label or {}, where
+    they are there already.
     """
 
-    def __init__(self, updates: Updates, memory: int = 2**31, jobs: int = 1) -> None:
+    def __init__(
+        self,
+        updates: Updates,
+        memory: int = 2**31,
+        jobs: int = 1,
+        adder: MakeAdder = SquareSum,
+        known: tuple[Floats, dict[int, Floats]] | None = None,
+    ) -> None:
         self.updates = updates
         self.memory = memory
         self.jobs = max(1, jobs)
+        self.adder = adder
         self.count = len(updates.clients)
         self.dtype = updates.dtype
         self._blocks: dict[int, Floats] = {}
+        self._profiles: dict[int, Profile] = {}
         wanted = updates.label_count * self.count**2 * self.dtype.itemsize
         self._keep_blocks = wanted <= memory // 2
+        if known is not None:
+            # A cached property that has its value already.
+            self.__dict__["squares"], self._blocks = known
 
     def part(self, rows: NDArray[np.intp]) -> Geometry:
         """The geometry of some of the clients, which asks this one for distances and products."""
@@ -72,29 +77,72 @@ class Geometry:
 
     def block_squares(self, label: int) -> Floats:
         """Squared distances (n, n) over the parameters of one label."""
+        if self.updates.output is None:
+            return self.squares
         kept = self._blocks.get(label)
         if kept is None:
-            block = self.updates.label_block(label).astype(self.dtype, copy=False)
-            kept = squared_distances(block)
-            if self._keep_blocks:
-                self._blocks[label] = kept
+            if self.updates.streamed:
+                kept = self._summed(self.updates.label_tensors(label))
+            else:
+                kept = self.squares_of(self.updates, label)
+            self.keep(label, kept)
         return kept
+
+    def each_block(self, function: Callable[[int, Floats], T]) -> list[T]:
+        """``function(label, its squared distances)`` for every label, in order.
+
+        Labels that were not kept and lie in a file are read together, as many as fit.
+        """
+        labels = range(self.updates.label_count)
+        if not self.updates.streamed or self.updates.output is None or len(self._blocks) > 0:
+            return self.map(lambda label: function(label, self.block_squares(label)), labels)
+        owned = self.updates.label_tensors(0).values()
+        one = sum(t.dtype.itemsize * math.prod(t.shape) for t in owned)
+        group = self.memory // 8 // one
+        if group == 0:
+            return [function(label, self.block_squares(label)) for label in labels]
+        found: list[T] = []
+        for start in range(0, len(labels), group):
+            few = labels[start : start + group]
+            found += self.map(_Few(self, self.updates.only_labels(few), start, function), few)
+        return found
+
+    def keep(self, label: int, squares: Floats) -> None:
+        """Remember a label's squared distances if all labels' fit."""
+        if self._keep_blocks:
+            self._blocks[label] = squares
 
     @cached_property
     def squares(self) -> Floats:
         """Squared distances (n, n) over the whole update: the sum over blocks."""
-        total = np.zeros((self.count, self.count), self.dtype)
-        labels = range(self.updates.label_count)
-        # In batches, so that no more blocks than threads are alive when they may not be kept.
-        for start in range(0, len(labels), self.jobs):
-            for squares in self.map(self.block_squares, labels[start : start + self.jobs]):
-                total += squares
-        if self.updates.output is not None:
-            width = max(2**20, self.memory // 8)
-            with one_blas_thread():
-                for block in self.updates.shared_blocks(width):
-                    total += squared_distances(block.astype(self.dtype, copy=False))
+        updates = self.updates
+        if updates.output is None or updates.streamed or not self._keep_blocks:
+            return self._summed(updates.tensors)
+        owned = (updates.output.weight, updates.output.bias)
+        total = self._summed({n: t for n, t in updates.tensors.items() if n not in owned})
+        for squares in self.map(self.block_squares, range(updates.label_count)):
+            total += squares
         return total
+
+    def squares_of(self, updates: Updates, label: int) -> Floats:
+        """Squared distances by a label of other updates of the same clients, on one thread."""
+        adder = self.adder(self.count, self.dtype, 1)
+        adder.add(updates.label_block(label).astype(self.dtype, copy=False))
+        return adder.finish()
+
+    def _summed(self, tensors: Mapping[str, Tensor]) -> Floats:
+        """Squared distances over some tensors, read in stretches."""
+        adder = self.adder(self.count, self.dtype, self.jobs)
+        with one_blas_thread():
+            for stretch in self._stretches(tensors):
+                adder.add(stretch.block.astype(self.dtype, copy=False), stretch.magnitude())
+        return adder.finish()
+
+    def _stretches(self, tensors: Mapping[str, Tensor]) -> Iterator[Stretch]:
+        if not tensors:
+            return iter(())
+        read = stretches(tensors, width(self.memory))
+        return ahead(read) if self.jobs > 1 and self.updates.streamed else read
 
     @cached_property
     def distances(self) -> Floats:
@@ -110,11 +158,11 @@ class Geometry:
     def gram(self) -> NDArray[np.float64]:
         """Inner products (n, n) of the updates themselves (not centred)."""
         total = np.zeros((self.count, self.count))
-        everything = dataclasses.replace(self.updates, output=None)
         with one_blas_thread():
-            for block in everything.shared_blocks(max(2**20, self.memory // 8)):
-                wide = block.astype(self.dtype, copy=False)
-                total += wide @ wide.T
+            for stretch in self._stretches(self.updates.tensors):
+                wide = stretch.block.astype(self.dtype, copy=False)
+                for rows in row_blocks(self.count, self.count):
+                    total[rows] += wide[rows] @ wide.T
         return total
 
     @cached_property
@@ -136,21 +184,60 @@ class Geometry:
         Updates as far as the k-th, within rounding, are neighbours too (as in LOF), so that the
         order of the clients in the file never decides. ``k`` lies in [1, n - 1].
         """
-        squares = self.squares.copy()
-        np.fill_diagonal(squares, np.inf)
-        furthest = np.partition(squares, k - 1, axis=1)[:, k - 1]
-        slack = 1 + 32 * float(np.finfo(self.dtype).eps)
-        mask: Mask = squares <= (furthest * self.dtype.type(slack))[:, None]
-        np.fill_diagonal(mask, False)
-        return Neighbourhoods(mask)
+        return neighbourhoods(self.squares, k, self.jobs)
+
+    def profile(self, k: int) -> Profile:
+        """Distances to the second and k-th nearest other client, and the mean over the k nearest.
+
+        ``k`` lies in [1, n - 1]. No copy of the distances is made.
+        """
+        if k not in self._profiles:
+            self._profiles[k] = profile(self.squares, k, self.jobs)
+        return self._profiles[k]
+
+    def kth_distances(self, ks: Sequence[int]) -> NDArray[np.float64]:
+        """Distances (n, len(ks)) to the k-th nearest other client, for several k at once."""
+        return kth_distances(self.squares, ks, self.jobs)
+
+    @cached_property
+    def along_median(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Inner products (n,) of the updates with their coordinate-wise median, and lengths.
+
+        The lengths are those of the updates (n,) and of the median.
+
+        The median itself is as long as an update, and is not kept.
+        """
+        inner, squares, square = np.zeros(self.count), np.zeros(self.count), 0.0
+        for stretch in self._stretches(self.updates.tensors):
+            for middle, block in medians(stretch.block, self.jobs):
+                wide = block.astype(np.float64, copy=False)
+                inner += wide @ middle
+                squares += np.einsum("ij,ij->i", wide, wide)
+                square += float(middle @ middle)
+        return inner, np.sqrt(squares), math.sqrt(square)
+
+
+class _Few(Generic[T]):
+    """Some labels that were read together, from ``start`` on, handed on one by one."""
+
+    def __init__(
+        self, whole: Geometry, read: Updates, start: int, function: Callable[[int, Floats], T]
+    ) -> None:
+        self._whole, self._read, self._start, self._function = whole, read, start, function
+
+    def __call__(self, label: int) -> T:
+        squares = self._whole.squares_of(self._read, label - self._start)
+        self._whole.keep(label, squares)
+        return self._function(label, squares)
 
 
 class _Part(Geometry):
     """Some clients of a geometry: entries of what was, or will be, computed for all."""
 
     def __init__(self, whole: Geometry, rows: NDArray[np.intp]) -> None:
-        super().__init__(whole.updates.rows(rows), whole.memory, whole.jobs)
+        super().__init__(whole.updates.rows(rows), whole.memory, whole.jobs, whole.adder)
         self._whole, self._pairs = whole, np.ix_(rows, rows)
+        self._blocks = {label: kept[self._pairs] for label, kept in whole._blocks.items()}
 
     @cached_property
     def squares(self) -> Floats:

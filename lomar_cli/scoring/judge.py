@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from lomar_cli.errors import UsageError
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import Judgement, Loss, Method, RoundView
+from lomar_cli.scoring.distances import MakeAdder, SquareSum
+from lomar_cli.scoring.gather import Gathered
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.screen import screen
 
@@ -56,14 +58,19 @@ def judge(
     history: Sequence[Updates] = (),
     root: Updates | None = None,
     loss: Loss | None = None,
+    adder: MakeAdder = SquareSum,
+    gathered: Gathered | None = None,
 ) -> Judgement:
     """Judge every client of ``updates``; the result covers all of them, in order.
 
     Clients that hold NaN, infinity or absurd magnitudes are flagged and the others judged as if
     these had not come. ``layers`` are the parameters to look at (None: all). ``seed``,
-    ``history``, ``root`` and ``loss`` are for the methods that want them (``RoundView``).
+    ``history``, ``root`` and ``loss`` are for the methods that want them (``RoundView``);
+    ``adder`` and ``gathered`` are where distances are, or were, made (``Geometry``).
     """
-    return prepare(updates, layers, memory, jobs, seed, history, root, loss).judge(method)
+    return prepare(updates, layers, memory, jobs, seed, history, root, loss, adder, gathered).judge(
+        method
+    )
 
 
 def prepare(
@@ -75,6 +82,8 @@ def prepare(
     history: Sequence[Updates] = (),
     root: Updates | None = None,
     loss: Loss | None = None,
+    adder: MakeAdder = SquareSum,
+    gathered: Gathered | None = None,
 ) -> Screened:
     """Screen a round, and the earlier ones, for any number of methods."""
     if layers is not None:
@@ -94,7 +103,9 @@ def prepare(
     seen = updates.rows(rows)
     # Who sent nonsense in an earlier round counts as absent from it.
     earlier = [past.rows(_others(screen(past), len(past.clients))) for past in history]
-    view = RoundView(seen, Geometry(seen, memory, jobs), seed, earlier, root, loss)
+    known = None if gathered is None else gathered.of(rows)
+    geometry = Geometry(seen, memory, jobs, adder, known)
+    view = RoundView(seen, geometry, seed, earlier, root, loss)
     return Screened(view, aside, count)
 
 

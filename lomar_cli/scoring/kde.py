@@ -7,6 +7,7 @@ The kernel's constant, which depends on the dimension alone, is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from lomar_cli.scoring.quantity import Bandwidth
 @dataclass(frozen=True)
 class Kde:
     """``bandwidth`` is 0.02, or 1x the median distance of two clients."""
+
+    by_distance: ClassVar[bool] = True
 
     bandwidth: str = "1x"
 

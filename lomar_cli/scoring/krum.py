@@ -7,7 +7,7 @@ updates. As the LoMar paper uses it (4.1.3) the ``f`` clients with the highest s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,8 @@ def guarantee(clients: int, malicious: int) -> list[str]:
 @dataclass(frozen=True)
 class Krum:
     """``assume_malicious`` is f: a number (5), a share (10%), or a fifth when not given."""
+
+    by_distance: ClassVar[bool] = True
 
     assume_malicious: str | None = None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
@@ -17,6 +18,8 @@ from lomar_cli.scoring.quantity import Neighbors
 @dataclass(frozen=True)
 class Lof:
     """``neighbors`` as for LoMar: 50, or 0.5n of the clients. ``limit`` is scikit-learn's 1.5."""
+
+    by_distance: ClassVar[bool] = True
 
     neighbors: str = "0.5n"
     limit: float = 1.5

@@ -10,17 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
+from lomar_cli.scoring.approximate import Listed, approximate
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.density import KERNELS, log_density, log_neighbour_mean
+from lomar_cli.scoring.nearest import Neighbourhoods
 from lomar_cli.scoring.quantity import Bandwidth, Neighbors
 from lomar_cli.scoring.threshold import log_ball_volume, paper_bound, widest_gap
 
+# The density of every client on one label, the label's bandwidth and its radius.
+_OfLabel = tuple[Vector, float, float]
+SEARCHES = ("exact", "approximate")
 _MAX_FLOAT = float(np.finfo(np.float64).max)
 
 
@@ -44,20 +49,28 @@ class Lomar:
     """The method's options; calling it on a round judges every client.
 
     ``epsilon`` is a number, ``"paper"`` (min(1, eps_m), eq. 10's upper root), ``"paper-lower"``
-    (its lower root) or ``"auto"`` (the widest gap).
+    (its lower root) or ``"auto"`` (the widest gap). ``neighbors_search`` ``"approximate"`` makes no
+    n x n matrix, for rounds of very many clients and few neighbours.
     """
+
+    by_distance: ClassVar[bool] = True
 
     neighbors: str = "0.5n"
     bandwidth: str = "0.1x"
     kernel: str = "laplace"
     epsilon: str = "paper"
     false_alarm: float = 0.05
+    neighbors_search: str = "exact"
 
     def __post_init__(self) -> None:
         Neighbors.parse(self.neighbors)
         Bandwidth.parse(self.bandwidth)
         if self.kernel not in KERNELS:
             raise UsageError(f"--kernel {self.kernel}: must be one of {', '.join(KERNELS)}")
+        if self.neighbors_search not in SEARCHES:
+            raise UsageError(
+                f"--neighbors-search {self.neighbors_search}: must be one of {', '.join(SEARCHES)}"
+            )
         if not 0 < self.false_alarm < 1:
             raise UsageError(f"--false-alarm {self.false_alarm}: must lie between 0 and 1")
         if self.epsilon not in ("paper", "paper-lower", "auto"):
@@ -95,15 +108,19 @@ class Lomar:
         """Phase I: ``log F_r(i)`` for every client and label."""
         geometry = view.geometry
         bandwidth = Bandwidth.parse(self.bandwidth)
-        near = geometry.neighbours(k)
 
-        def one(label: int) -> tuple[Vector, float, float]:
-            squares = near.pick(geometry.block_squares(label))
+        def by_pairs(near: Neighbourhoods | Listed, squares: NDArray[Any]) -> _OfLabel:
             h = _bandwidth(squares, bandwidth)
             radius = float(np.median(np.sqrt(np.maximum.reduceat(squares, near.starts))))
             return log_density(squares, near, h, self.kernel), h, radius
 
-        found = geometry.map(one, range(view.updates.label_count))
+        near: Neighbourhoods | Listed
+        if self.neighbors_search == "approximate":
+            near, pairs = approximate(view.updates, k, view.seed, geometry.memory)
+            found = [by_pairs(near, squares) for squares in pairs]
+        else:
+            near = exact = geometry.neighbours(k)
+            found = geometry.each_block(lambda _, block: by_pairs(exact, exact.pick(block)))
         log_q = np.stack([q for q, _, _ in found], axis=1)
         by_label = log_neighbour_mean(log_q, near) - log_q
         return Factors(

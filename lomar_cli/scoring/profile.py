@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import RoundView, Vector
 from lomar_cli.scoring.common import columns
-from lomar_cli.scoring.geometry import Floats, Neighbourhoods
+from lomar_cli.scoring.geometry import Floats
+from lomar_cli.scoring.nearest import Neighbourhoods
 
 # The nearest few: a group of sybils has at least as many.
 FEW = 3

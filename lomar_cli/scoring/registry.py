@@ -13,6 +13,7 @@ METHODS = Registry(
     package="lomar_cli.scoring",
     group="lomar.methods",
     table={
+        "lomar-auto": ("lomar_auto", "LomarAuto", "LoMar at both ends, and on labels; needs no M"),
         "lomar": ("lomar", "Lomar", "Local Malicious Factor as the paper prints it (sec. 3)"),
         "krum": ("krum", "Krum", "sum of the n - f - 2 nearest squared distances (4.1.3)"),
         "foolsgold": ("foolsgold", "FoolsGold", "cosine similarity to the most alike (4.1.3)"),

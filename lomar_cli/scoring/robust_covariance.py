@@ -8,6 +8,7 @@ few dimensions, in which the updates vary most. scikit-learn's own estimator (FA
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _PER_COMPONENT = 5
 @dataclass(frozen=True)
 class RobustCovariance:
     """``components`` at most (fewer for few clients); flagged above chi-squared's upper tail."""
+
+    by_distance: ClassVar[bool] = True
 
     components: int = 5
     false_alarm: float = 0.025

@@ -5,28 +5,29 @@ Afterwards the other clients are judged as if these had never come.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.files.stretches import stretches
 from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.gather import overflow
 
 # An update this many times larger than the median client's is not an update: squared, it would
 # take every digit of a float32 from the others.
 ABSURD = 1e6
-_BLOCK = 2**28
+_BLOCK = 2**26
 
 
 def magnitudes(updates: Updates) -> NDArray[np.float64]:
     """The largest absolute value in each client's update, shape (n,); NaN or inf if it has one."""
-    largest = np.zeros(len(updates.clients))
-    whole = Updates(updates.clients, updates.num_examples, updates.tensors)
-    for block in whole.shared_blocks(_BLOCK):
-        with np.errstate(invalid="ignore"):
-            high, low = block.max(axis=1), block.min(axis=1)
-        largest = np.maximum(largest, np.maximum(high, -low).astype(np.float64))
-    return largest
+    found = np.zeros(len(updates.clients))
+    if updates.magnitudes is not None:
+        for known in updates.magnitudes.values():
+            found = np.maximum(found, known)
+        return found
+    for stretch in stretches(updates.tensors, _BLOCK):
+        found = np.maximum(found, stretch.magnitude())
+    return found
 
 
 def screen(updates: Updates) -> dict[int, str]:
@@ -37,7 +38,7 @@ def screen(updates: Updates) -> dict[int, str]:
     if finite.any():
         # With most clients at zero the median says nothing; then only what would overflow goes.
         median = float(np.median(largest[finite]))
-        limit = ABSURD * median if median > 0 else _overflow(updates.dtype)
+        limit = ABSURD * median if median > 0 else overflow(updates.dtype)
         for i in np.flatnonzero(finite & (largest > limit)):
             beyond = (
                 f"{largest[i] / median:.0e} times the median client's"
@@ -65,7 +66,3 @@ def _idle(largest: NDArray[np.float64], median: float) -> dict[int, str]:
         else "holds nothing but zeros"
         for i in rows
     }
-
-
-def _overflow(dtype: np.dtype[Any]) -> float:
-    return float(np.sqrt(np.finfo(dtype).max)) / 1e6

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView
@@ -19,6 +20,8 @@ from lomar_cli.scoring.options import assumed
 @dataclass(frozen=True)
 class Spectral:
     """``assume_malicious`` is 5 or 10% (default: a fifth); ``times`` the paper's 1.5."""
+
+    by_distance: ClassVar[bool] = True
 
     assume_malicious: str | None = None
     times: float = 1.5

@@ -24,8 +24,9 @@ from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
+from lomar_cli.stages.gather import chosen_layers
 from lomar_cli.stages.plane import plane
-from lomar_cli.stages.score import chosen_layers, start_loss, table
+from lomar_cli.stages.score import start_loss, table
 from lomar_cli.stages.verdict import rows_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def explain(
         scores = None if scores_path is None else _read(found, scores_path)
         if layers is None and scores is not None:
             layers = scores.options.get("layers")
-        names = chosen_layers(found, layers)
+        names = chosen_layers(found.head, layers)
         loss = start_loss(found, beside, held_out, base_model)
         screened = prepare(
             found.updates, names, memory, jobs, seed, beside.history, beside.root, loss

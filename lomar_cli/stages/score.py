@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from lomar_cli.scoring.judge import ASIDE, Screened, prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
+from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def score(
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
     plot: Path | None = None,
+    device: str = "cpu",
 ) -> Scores:
     """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
 
@@ -51,7 +52,8 @@ def score(
     ``seed`` feeds methods that draw; ``history`` are earlier rounds, files or folders of them, and
     ``root`` is a round of the defender's own, for the methods that ask for them; ``held_out`` is
     data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
-    the all-zero model). ``plot`` is where a figure of the verdict goes (png, svg or pdf).
+    the all-zero model). ``device`` is where distances are made. ``plot`` is where a figure of the
+    verdict goes (png, svg or pdf).
     """
     if output is not None:
         kind = kind or format_of(output)
@@ -65,11 +67,27 @@ def score(
             f"--method {name}: is a rule, which suspects nobody: lomar aggregate --rule {name}"
         )
     made: Method = METHODS.make(name, options or {})
-    with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
-        names = chosen_layers(found, layers)
+    by_distance = getattr(made, "by_distance", False)
+    by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
+    adder = adder_on(device)
+    gather = Gather(layers, memory, jobs, adder) if by_distance else None
+    with (
+        open_round(path, memory, consumer=gather, jobs=jobs) as found,
+        open_context(found, history, root, memory) as beside,
+    ):
+        names = chosen_layers(found.head, layers)
         loss = start_loss(found, beside, held_out, base_model)
         screened = prepare(
-            found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
+            found.updates,
+            names,
+            memory,
+            jobs,
+            seed,
+            beside.history,
+            beside.root,
+            loss,
+            adder=adder,
+            gathered=gather.found if gather else None,
         )
         judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -105,20 +123,6 @@ def start_loss(
     parameters, _, _ = start_model(found, base_model)
     beside.inputs["model"] = parameters_sha256(parameters)
     return beside.loss(found, held_out, parameters)
-
-
-def chosen_layers(found: Round, patterns: Sequence[str] | None) -> list[str] | None:
-    if patterns is None:
-        return None
-    if not patterns:
-        raise UsageError("--layers: names nothing; give names or patterns, such as fc.*")
-    names = list(found.head.shapes)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(
-                f"--layers: nothing matches '{pattern}' (there are: {printable(', '.join(names))})"
-            )
-    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def table(

@@ -20,7 +20,8 @@ from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
-from lomar_cli.stages.score import chosen_layers, start_loss, table
+from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
+from lomar_cli.stages.score import start_loss, table
 from lomar_cli.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def score_all(
     root: Path | None = None,
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
+    device: str = "cpu",
 ) -> list[Outcome]:
     """Judge the round in ``path`` by every method; write ``folder``/METHOD.h5 if it is given.
 
@@ -72,12 +74,26 @@ def score_all(
     kind = kind or "h5"
     if folder is not None:
         _check_folder(folder, list(made), kind, force)
-    with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
+    adder = adder_on(device)
+    gather = Gather(layers, memory, jobs, adder)
+    with (
+        open_round(path, memory, consumer=gather, jobs=jobs) as found,
+        open_context(found, history, root, memory) as beside,
+    ):
         assumed(options.get("assume_malicious"), len(found.head.clients))
-        names = chosen_layers(found, layers)
+        names = chosen_layers(found.head, layers)
         loss = start_loss(found, beside, held_out, base_model)
         screened = prepare(
-            found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
+            found.updates,
+            names,
+            memory,
+            jobs,
+            seed,
+            beside.history,
+            beside.root,
+            loss,
+            adder=adder,
+            gathered=gather.found,
         )
 
         def one(name: str) -> Outcome:

@@ -145,7 +145,7 @@ def test_without_context_it_works_or_says_what_it_needs(name):
 
 def test_distances_are_computed_once_for_all_methods(monkeypatch):
     calls = {"blocks": 0, "gram": 0, "principal": 0, "whole": 0}
-    plain = geometry.squared_distances
+    plain = geometry.Geometry.squares_of
     gram, principal = geometry.Geometry.gram.func, geometry.Geometry.principal.func
     squares = geometry.Geometry.squares.func
 
@@ -156,7 +156,7 @@ def test_distances_are_computed_once_for_all_methods(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(geometry, "squared_distances", count("blocks", plain))
+    monkeypatch.setattr(geometry.Geometry, "squares_of", count("blocks", plain))
     for name, key, function in (
         ("gram", "gram", gram),
         ("principal", "principal", principal),

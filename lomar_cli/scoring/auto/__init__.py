@@ -1,0 +1,1 @@
+"""The views of ``lomar-auto``: each looks at a round from one side (``docs/method.md``)."""

@@ -1,0 +1,50 @@
+"""What a view is: a round in, one suspicion a client out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.scoring.geometry import Geometry
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a view may look at.
+
+    ``geometry`` is that of n clients, of which near-copies appear once. ``trusted`` (n,) marks
+    those that no earlier view has flagged; ``false_alarm`` is the share of clean clients that may
+    be removed.
+    """
+
+    geometry: Geometry
+    trusted: NDArray[np.bool_]
+    false_alarm: float
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a view says.
+
+    ``suspicion`` (n,): 1 is the threshold, above it a client is flagged; NaN where the view could
+    not judge. ``words`` holds a sentence by client, ``notes`` are about the whole round. With
+    ``found`` False nobody is flagged, and what is below 1 is a ranking at best.
+    """
+
+    suspicion: Vector
+    found: bool
+    words: Mapping[int, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+View = Callable[[Seen], Sight]
+
+
+def cannot(count: int, why: str) -> Sight:
+    """A view that cannot judge this round."""
+    return Sight(np.full(count, np.nan), False, notes=[why])

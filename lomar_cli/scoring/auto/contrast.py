@@ -1,0 +1,99 @@
+"""How sure it is that a client relabels class s as g: a z-score by client and pair.
+
+The contrast ``A[g, s] - A[s, s]`` is at most 0 for an honest client, 0 where it holds no s, and
+positive for who relabels s as g. Three things blur it: the noise of both rows, known from what
+the common directions leave of them; classes that look alike, or were told apart wrongly because
+of the flips themselves, which shows in proportion to what a client holds of other classes and is
+fitted; and a client's one major class, whose own mean differs from the common one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# How far a client's mean of its major class may lie off the common one, as a share of what it
+# holds of that class beyond twice an even share.
+_OWN_MEAN = 0.4
+_TINY = 1e-12
+_FLOOR = 0.05
+_NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
+
+
+def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Array:
+    """z (n, g, s) of every pair of ``judged`` labels (R,); NaN elsewhere and for g = s."""
+    count, labels, _ = content.shape
+    held = np.maximum(np.einsum("nll->nl", content), 0.0)
+    noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
+    unit = noise_units(content, held, noise, trusted)
+    major = np.maximum(held - 2 * held.sum(axis=1, keepdims=True) / labels, 0.0)
+    z = np.full((count, labels, labels), np.nan)
+    targets = np.flatnonzero(judged)
+    for s in targets:
+        gs = targets[targets != s]
+        if len(gs) == 0:
+            continue
+        variance = unit[s] ** 2 * (noise[:, gs] + noise[:, [s]])
+        variance += _OWN_MEAN**2 * (major[:, gs] ** 2 + major[:, [s]] ** 2)
+        deviation = np.sqrt(variance) + _TINY
+        y = (content[:, gs, s] - content[:, [s], s]) / deviation
+        x = held[:, None, :] / deviation[:, :, None]
+        x[:, :, s] = 0.0
+        z[:, gs, s] = y - _expected(x, y, trusted)
+    return z
+
+
+def noise_units(content: Array, held: Array, noise: Array, trusted: Mask) -> Array:
+    """A column's noise (R,), in units of a row's: what a robust fit on the held classes leaves."""
+    labels = content.shape[1]
+    root = np.sqrt(noise[trusted])
+    x = held[trusted][:, None, :] / root[:, :, None]
+    units = np.zeros((labels, labels))
+    for row in range(labels):
+        xr = x[:, row]
+        for column in range(labels):
+            y = content[trusted][:, row, column] / root[:, row]
+            weight = np.ones(len(y))
+            for _ in range(_NOISE_STEPS):
+                moments = (xr * weight[:, None]).T @ xr
+                moments += (1e-3 * np.trace(moments) / labels + _TINY) * np.eye(labels)
+                left = y - xr @ np.linalg.solve(moments, xr.T @ (weight * y))
+                spread = 1.4826 * float(np.median(np.abs(left))) + _TINY
+                weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
+            units[row, column] = spread
+    found: Array = np.sqrt((units**2).mean(axis=0)) + _TINY
+    return found
+
+
+def _expected(x: Array, y: Array, trusted: Mask) -> Array:
+    """What honest clients' holdings explain (n, pairs), never below 0.
+
+    A least absolute deviations fit by reweighting, coefficients from 0 up: classes that are held
+    can excuse a contrast, not make one.
+    """
+    xt, yt = x[trusted].transpose(1, 0, 2), y[trusted].T
+    weight = np.ones_like(yt)
+    coefficients = np.zeros((xt.shape[0], xt.shape[2]))
+    for _ in range(_FIT_STEPS):
+        weighted = xt * weight[:, :, None]
+        moments = weighted.transpose(0, 2, 1) @ xt
+        right = (weighted.transpose(0, 2, 1) @ yt[:, :, None])[:, :, 0]
+        coefficients = _from_zero(moments, right)
+        left = yt - (xt @ coefficients[:, :, None])[:, :, 0]
+        spread = 1.4826 * np.median(np.abs(left), axis=1, keepdims=True) + _TINY
+        weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
+    expected: Array = np.einsum("npl,pl->np", x, coefficients)
+    return expected
+
+
+def _from_zero(moments: Array, right: Array) -> Array:
+    """Least squares with coefficients from 0 up (pairs, R), by coordinate descent."""
+    found = np.zeros_like(right)
+    diagonal = np.einsum("pll->pl", moments) + _TINY
+    for _ in range(_SWEEPS):
+        for i in range(right.shape[1]):
+            step = right[:, i] - (moments[:, i] * found).sum(axis=1)
+            found[:, i] = np.maximum(0.0, found[:, i] + step / diagonal[:, i])
+    return found

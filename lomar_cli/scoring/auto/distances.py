@@ -1,0 +1,58 @@
+"""Three views on how far a client's neighbours are: ends of the scale of LoMar's own factor.
+
+For a small bandwidth log F tends to how much closer the nearest neighbours are than the
+neighbourhood reaches (tighter); for a large one to how far it reaches (thinner). ``k`` is half
+of the clients, so that no neighbourhood is malicious throughout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
+from lomar_cli.scoring.auto.forward import split
+
+# (width, gap) of the forward search, in spreads.
+_NEAR = (4.5, 0.75)
+_FAR = (4.5, 1.0)
+_MEAN = (5.0, 1.0)
+
+
+def near(seen: Seen) -> Sight:
+    """``ln d_(k) - ln d_(2)``: tighter than its own neighbourhood, as what is sent in numbers."""
+    profile = seen.geometry.profile(_k(seen))
+    return _judged(seen, _log(profile.kth) - _log(profile.second), _NEAR, "tighter than")
+
+
+def far(seen: Seen) -> Sight:
+    """``ln d_(k)``: its nearer half of the round lies further off than others' does."""
+    return _judged(seen, _log(seen.geometry.profile(_k(seen)).kth), _FAR, "further off than")
+
+
+def mean(seen: Seen) -> Sight:
+    """``ln mean(d_(1) .. d_(k))``: as ``far``, over the whole neighbourhood."""
+    return _judged(seen, _log(seen.geometry.profile(_k(seen)).mean), _MEAN, "thinner around than")
+
+
+def _judged(seen: Seen, values: Vector, constants: tuple[float, float], side: str) -> Sight:
+    if not np.isfinite(values).all() or np.ptp(values) < 1e-6:
+        return cannot(len(values), "the updates are too uniform to compare distances")
+    found = split(values, *constants, seen.false_alarm)
+    centre = float(np.median(values))
+    words = {
+        int(i): f"{np.exp(values[i] - centre):.2g} times {side} usual"
+        for i in np.flatnonzero(found.suspicion > 1)
+    }
+    return Sight(found.suspicion, found.found, words)
+
+
+def _k(seen: Seen) -> int:
+    return max(1, seen.geometry.count // 2)
+
+
+def _log(distances: Vector) -> Vector:
+    """Logarithms; distances of 0 count as a millionth of the median one."""
+    floor = 1e-6 * float(np.median(distances))
+    with np.errstate(divide="ignore"):
+        logs: Vector = np.log(np.maximum(distances, floor))
+    return logs

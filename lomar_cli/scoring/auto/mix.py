@@ -1,0 +1,184 @@
+"""The view on labels: clients whose samples of one class are called another.
+
+Pairs of labels are judged first (``evidence``), one after another, and the clients found leave
+the fit, so that their flips no longer bend what the others are measured by.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.auto.base import Seen, Sight, cannot
+from lomar_cli.scoring.auto.contrast import contrasts
+from lomar_cli.scoring.auto.evidence import evidence, level
+from lomar_cli.scoring.auto.unmix import Rows, rows, unmix
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# log10 of the chance at which a pair is found guilty, at a false alarm of 0.01.
+_GATE = -6.0
+# Below this a contrast is no evidence in any pair.
+_LEAST = 0.7
+# A pair whose mirror image has evidence of its own is a question of who is right.
+_DOUBT = -2.0
+# The z that is too high for a single client, whatever the others do.
+_ALONE = 8.0
+_PAIRS, _STEPS = 4, 2
+_LEAST_HOLDERS, _HELD = 6, 0.1
+_MOST_LABELS = 64
+
+
+def mix(seen: Seen) -> Sight:
+    """Judge the labels' contents of a round by its output layer."""
+    updates = seen.geometry.updates
+    count = len(updates.clients)
+    if updates.output is None:
+        return cannot(count, "no output layer: label flips that keep to a client's own mix of "
+                      "labels cannot be told (name it with lomar dump --output-layer)")  # fmt: skip
+    if updates.label_count > _MOST_LABELS:
+        return cannot(count, f"more than {_MOST_LABELS} labels: label contents are not compared")
+    return _Round(rows(updates), seen).sight(updates)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Samples of class ``source`` are called ``target`` by ``clients`` (n,)."""
+
+    target: int
+    source: int
+    clients: Mask
+
+
+class _Round:
+    def __init__(self, seen: Rows, view: Seen) -> None:
+        self.rows = seen
+        self.count, self.labels = seen.claims.shape
+        self.trusted = view.trusted
+        self.false_alarm = view.false_alarm
+        claims = seen.claims
+        holders = (claims > _HELD * claims.max(axis=1, keepdims=True)).sum(axis=0)
+        self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
+        self.gate = _GATE + math.log10(self.false_alarm / 0.01)
+
+    def sight(self, updates: Updates) -> Sight:
+        judged = int(self.judged.sum())
+        least = 2 * self.labels + 10
+        if judged < 2 or self.count < least:
+            why = (
+                f"fewer than {least} clients for {self.labels} labels"
+                if self.count < least
+                else f"fewer than two labels are held by {_LEAST_HOLDERS} clients or more"
+            )
+            return cannot(self.count, f"{why}: label contents cannot be compared")
+        z, pairs = self._search()
+        suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / _ALONE
+        words: dict[int, str] = {}
+        if not pairs:
+            return Sight(self._ranking(z, suspicion), False)
+        height = self._level(z, pairs)
+        best = np.zeros(self.count)
+        for pair in pairs:
+            own = np.maximum(z[:, pair.target, pair.source], 0.0) / height
+            for i in np.flatnonzero((own > 1) & (own > best)):
+                source, target = updates.label_name(pair.source), updates.label_name(pair.target)
+                words[int(i)] = f"what it calls {target} holds what others call {source}"
+            best = np.maximum(best, own)
+        suspicion = np.maximum(suspicion, best)
+        for i in np.flatnonzero(suspicion > 1):
+            words.setdefault(int(i), self._loudest(z[i], updates))
+        named = ", ".join(
+            f"{updates.label_name(p.source)}:{updates.label_name(p.target)}" for p in pairs
+        )
+        return Sight(suspicion, True, words, [f"labels are flipped in this round: {named}"])
+
+    def _both(self) -> Mask:
+        return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)
+
+    def _loudest(self, z: Array, updates: Updates) -> str:
+        g, s = np.unravel_index(int(np.nanargmax(z)), z.shape)
+        target, source = updates.label_name(int(g)), updates.label_name(int(s))
+        return f"what it calls {target} holds what others call {source}"
+
+    def _ranking(self, z: Array, suspicion: Array) -> Array:
+        """Nobody is flagged; the pair with the most evidence still ranks the clients."""
+        ranks = np.minimum(suspicion, 0.99)
+        found = evidence(z, self.trusted)
+        g, s = np.unravel_index(int(found.argmin()), found.shape)
+        if found[g, s] < _DOUBT:
+            ranks = np.minimum(np.maximum(z[:, g, s], 0.0) / 10, 0.9) + 0.09 * ranks
+        return ranks
+
+    def _contrasts(self, fit: Mask) -> Array:
+        return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.judged)
+
+    def _level(self, z: Array, pairs: list[_Pair]) -> float:
+        share = self.false_alarm / max(len(pairs), 1)
+        return level(z, self._fit(pairs), [p.source for p in pairs], share, _LEAST)
+
+    def _fit(self, pairs: list[_Pair]) -> Mask:
+        fit = self.trusted.copy()
+        for pair in pairs:
+            fit &= ~pair.clients
+        return fit
+
+    def _majority(self, fit: Mask) -> bool:
+        return bool(fit.sum() > 0.5 * self.count)
+
+    def _search(self) -> tuple[Array, list[_Pair]]:
+        """Find guilty pairs, the clearest first; z are those of the last fit."""
+        pairs: list[_Pair] = []
+        z = self._contrasts(self.trusted)
+        for _ in range(_PAIRS):
+            fit = self._fit(pairs)
+            found = evidence(z, fit)
+            for pair in pairs:
+                found[:, pair.source] = 0.0
+            g, s = (int(i) for i in np.unravel_index(int(found.argmin()), found.shape))
+            if found[g, s] > self.gate:
+                break
+            pair = self._pair(z, pairs, g, s)
+            if found[s, g] < _DOUBT:
+                pair = self._who_is_right(z, pairs, pair)
+            pair = self._settled(z, pairs, pair)
+            fit = self._fit([*pairs, pair])
+            if not pair.clients.any() or not self._majority(fit):
+                break
+            pairs.append(pair)
+            z = self._contrasts(fit)
+        return z, pairs
+
+    def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
+        sources = [p.source for p in before] + [s]
+        share = self.false_alarm / len(sources)
+        height = level(z, self._fit(before), sources, share, _LEAST)
+        return _Pair(g, s, (z[:, g, s] > height) & self.trusted)
+
+    def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
+        """One side relabels s as g, or the other g as s: take out each and see what remains.
+
+        Without the guilty the others agree with each other; without the honest the guilty still
+        stand out.
+        """
+        mirror = self._pair(z, before, pair.source, pair.target)
+        fits = [self._fit([*before, one]) for one in (pair, mirror)]
+        if not all(self._majority(fit) for fit in fits):
+            return pair
+        left = []
+        for fit, other in zip(fits, (mirror, pair), strict=True):
+            found = evidence(self._contrasts(fit), fit | other.clients)
+            left.append(found[other.target, other.source])
+        return mirror if left[1] > left[0] + 1 else pair
+
+    def _settled(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
+        """Fit without the clients found, and look again who stands out."""
+        for _ in range(_STEPS):
+            fit = self._fit([*before, pair])
+            if not self._majority(fit):
+                break
+            pair = self._pair(self._contrasts(fit), before, pair.target, pair.source)
+        return pair

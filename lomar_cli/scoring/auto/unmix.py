@@ -1,0 +1,133 @@
+"""What a client says of each class: its output layer's update, unmixed into classes.
+
+A step of cross-entropy moves row r of the output layer by the sum over samples x of
+``(1[y = r] - p_r(x)) x`` (x: what enters the layer). So the update of row r is close to
+``sum_l A[r, l] mu_l`` with mu_l the mean of class l, ``A[l, l] > 0`` and ``A[r, l] <= 0`` else:
+samples of class l push their own row up and all others down. A client that relabels class s as g
+has ``A[g, s] > 0`` and ``A[s, s] <= 0``, however its labels are mixed: no honest client has.
+
+A is not seen, but a linear map of the rows gives it: ``A[r, l] = row_r . q_l``. The q_l come from
+one weighted regression over all rows of all clients on what the labels would be, taken at their
+word: flips touch one row in R of few clients, and stand in no other row's way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.files.updates import Updates
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# Rows of a client longer than so many median ones are cut: one client must not choose the axes.
+_LONGEST = 3.0
+_RIDGE = 1e-3
+_OVERSAMPLED = 8
+_POWERS = 3
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The output layer's updates of n clients in few dimensions.
+
+    ``parts`` (n, R, R) are the rows' coordinates on their R leading common directions, ``rest``
+    (n, R) the squared length outside these: the noise of a row. ``claims`` (n, R) is how much of
+    each label a client says it has, from 0.
+    """
+
+    parts: Array
+    rest: Array
+    claims: Array
+
+
+def rows(updates: Updates) -> Rows:
+    """Read the output layer label by label, a few times; no more than a label is held at a time.
+
+    What is common to all rows has no effect on a softmax and is taken out first.
+    """
+    assert updates.output is not None
+    count, labels = len(updates.clients), updates.label_count
+    common = np.zeros_like(updates.label_block(0), dtype=np.float64)
+    for label in range(labels):
+        common += updates.label_block(label)
+    common /= labels
+
+    def row(label: int) -> Array:
+        return np.asarray(updates.label_block(label) - common, np.float64)
+
+    energy = np.stack([(row(label) ** 2).sum(axis=1) for label in range(labels)], axis=1)
+    lengths = np.sqrt(energy.sum(axis=1))
+    usual = float(np.median(lengths))
+    scale = 1 / np.maximum(lengths / (_LONGEST * usual if usual > 0 else 1.0), 1.0)
+    axes = _axes(row, scale, labels, common.shape[1])
+    parts = np.stack([row(label) @ axes for label in range(labels)], axis=1)
+    parts *= scale[:, None, None]
+    rest = np.maximum(energy * scale[:, None] ** 2 - (parts**2).sum(axis=2), 0.0)
+    biased = updates.output.bias is not None
+    bias = np.stack([row(label)[:, -1] for label in range(labels)], axis=1) if biased else None
+    said = bias * scale[:, None] if bias is not None else None
+    assert parts.shape[0] == count
+    return Rows(parts, rest, _claims(parts, said))
+
+
+def _axes(row: object, scale: Array, labels: int, width: int) -> Array:
+    """The leading right singular vectors (width, R) of all rows, by randomised iteration.
+
+    Halko, Martinsson and Tropp (2011), algorithm 4.4, with a fixed start.
+    """
+    assert callable(row)
+    wanted = min(width, labels)
+    sketch = np.random.default_rng(0).standard_normal((width, min(width, labels + _OVERSAMPLED)))
+    for _ in range(_POWERS):
+        basis, _ = np.linalg.qr(sketch)
+        sketch = np.zeros_like(basis)
+        for label in range(labels):
+            block = row(label) * scale[:, None]
+            sketch += block.T @ (block @ basis)
+    basis, _ = np.linalg.qr(sketch)
+    small = np.zeros((basis.shape[1], basis.shape[1]))
+    for label in range(labels):
+        seen = (row(label) * scale[:, None]) @ basis
+        small += seen.T @ seen
+    _, turned = np.linalg.eigh(small)
+    axes: Array = basis @ turned[:, ::-1][:, :wanted]
+    return axes
+
+
+def _claims(parts: Array, bias: Array | None) -> Array:
+    """How much of each label a client says it has.
+
+    Up to a common amount that is its bias update, or without one the part along the rows' first
+    common direction. The amount is what a row of median length stands for: with even labels all
+    rows are pushed up alike, which the bias, whose rows sum to zero, does not show.
+    """
+    lengths = np.linalg.norm(parts, axis=2)
+    if bias is None:
+        along = parts[:, :, 0]
+        word = along * (1.0 if (along**3).sum() >= 0 else -1.0)
+        unit = 1.0
+    else:
+        word = bias
+        whole = np.linalg.norm(lengths, axis=1)
+        ratio = np.linalg.norm(word, axis=1)[whole > 0] / whole[whole > 0]
+        unit = float(np.median(ratio)) if len(ratio) else 0.0
+    claims: Array = np.maximum(word + unit * np.median(lengths, axis=1)[:, None], 0.0)
+    return claims
+
+
+def unmix(seen: Rows, trusted: Mask) -> Array:
+    """``A`` (n, R, R): row r's content of class l, by the regression over ``trusted`` clients."""
+    count, labels, size = seen.parts.shape
+    own = np.eye(labels) - 1 / labels
+    wanted = seen.claims[trusted][:, None, :] * own[None]
+    weight = 1 / (seen.rest[trusted] + 0.1 * float(np.median(seen.rest)) + 1e-300)
+    x = seen.parts[trusted].reshape(-1, size)
+    weighted = x * weight.reshape(-1, 1)
+    moments = weighted.T @ x
+    moments += (_RIDGE * np.trace(moments) / size + 1e-300) * np.eye(size)
+    maps = np.linalg.solve(moments, weighted.T @ wanted.reshape(-1, labels))
+    found: Array = (seen.parts.reshape(-1, size) @ maps).reshape(count, labels, labels)
+    return found

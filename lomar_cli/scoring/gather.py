@@ -1,0 +1,149 @@
+"""Distances that are made while a round is read, so that a file beyond memory is read once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.files.stretches import Piece, Stretch, width
+from lomar_cli.files.updates import OutputLayer
+from lomar_cli.scoring.distances import Adder, MakeAdder, SquareSum
+from lomar_cli.threads import one_blas_thread
+
+Floats = NDArray[np.floating[Any]]
+# A label's share of a stretch is multiplied by itself when it has this many columns on average;
+# with fewer, adding up the (n, n) matrices would cost more than reading the layer again.
+_NARROW = 64
+
+
+def overflow(dtype: np.dtype[Any]) -> float:
+    """Beyond this, a squared value takes the digits of every other."""
+    return float(np.sqrt(np.finfo(dtype).max)) / 1e6
+
+
+class Gathered:
+    """Squared distances (n, n) over whole updates and, where they fit, over each label's block.
+
+    Fed with every stretch of a round once. ``shapes`` and ``dtype`` are of all its parameters;
+    ``names`` those to look at (None: all). Rows that hold NaN, infinity or what would overflow
+    count as zeros and are named in ``zeroed``: they are no distances to rely on.
+    """
+
+    def __init__(
+        self,
+        clients: int,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtype: np.dtype[Any],
+        output: OutputLayer | None,
+        memory: int,
+        jobs: int = 1,
+        names: Sequence[str] | None = None,
+        adder: MakeAdder = SquareSum,
+    ) -> None:
+        self._shapes = shapes
+        self._names = set(shapes if names is None else names)
+        self._output = output
+        self._clients, self._dtype = clients, dtype
+        self._total = adder(clients, dtype, jobs)
+        self._labels: dict[int, Adder] = {}
+        self._limit = overflow(dtype)
+        self.zeroed = np.zeros(clients, dtype=bool)
+        if output is not None and self._worthwhile(output, memory):
+            labels = shapes[output.weight][output.label_axis]
+            self._labels = {label: adder(clients, dtype, jobs) for label in range(labels)}
+
+    def feed(self, stretch: Stretch) -> None:
+        with one_blas_thread():
+            self._feed(stretch)
+
+    def _feed(self, stretch: Stretch) -> None:
+        columns = [p for p in stretch.pieces if p.name in self._names]
+        if not columns:
+            return
+        block = stretch.block.astype(self._dtype, copy=False)
+        if len(columns) < len(stretch.pieces):
+            block = np.concatenate([block[:, piece.columns] for piece in columns], axis=1)
+            columns = _beside(columns)
+        magnitude = stretch.magnitude()
+        hostile = ~(magnitude <= self._limit)
+        if hostile.any():
+            self.zeroed |= hostile
+            block[hostile] = 0
+            magnitude = np.where(hostile, 0, magnitude)
+        if not self._labels:
+            self._total.add(block, magnitude)
+            return
+        shared = []
+        for piece in columns:
+            if self._owned(piece.name):
+                for label, part in self._parts(piece, block):
+                    self._labels[label].add(part)
+            else:
+                shared.append(piece.columns)
+        if len(shared) == len(columns):
+            self._total.add(block, magnitude)
+        elif shared:
+            self._total.add(np.concatenate([block[:, each] for each in shared], axis=1))
+
+    def of(self, rows: NDArray[np.intp]) -> tuple[Floats, dict[int, Floats]] | None:
+        """The whole updates' squares, and each label's, {} where they were not kept, of some rows.
+
+        None when the numbers of one of these rows counted as zeros.
+        """
+        if self.zeroed[rows].any():
+            return None
+        total, blocks = self._finish()
+        if len(rows) == self._clients:
+            return total, blocks
+        pairs = np.ix_(rows, rows)
+        return total[pairs], {label: squares[pairs] for label, squares in blocks.items()}
+
+    def _finish(self) -> tuple[Floats, dict[int, Floats]]:
+        total = self._total.finish()
+        blocks = {label: adder.finish() for label, adder in self._labels.items()}
+        for squares in blocks.values():
+            total += squares
+        return total, blocks
+
+    def _owned(self, name: str) -> bool:
+        return self._output is not None and name in (self._output.weight, self._output.bias)
+
+    def _parts(self, piece: Piece, block: Floats) -> list[tuple[int, Floats]]:
+        """Every label that owns columns of a piece of the output layer, and these columns."""
+        assert self._output is not None
+        axis = self._output.label_axis if piece.name == self._output.weight else 0
+        shape = self._shapes[piece.name]
+        inner = math.prod(shape[axis + 1 :])
+        size = piece.columns.stop - piece.columns.start
+        owners = (piece.start + np.arange(size)) // inner % shape[axis]
+        part = block[:, piece.columns]
+        parts = []
+        for label in np.unique(owners):
+            at = np.flatnonzero(owners == label)
+            run = at[-1] - at[0] + 1 == len(at)
+            parts.append((int(label), part[:, at[0] : at[-1] + 1] if run else part[:, at]))
+        return parts
+
+    def _worthwhile(self, output: OutputLayer, memory: int) -> bool:
+        shape = self._shapes[output.weight]
+        labels = shape[output.label_axis]
+        if labels * self._clients**2 * self._dtype.itemsize > memory // 2:
+            return False
+        columns = max(1, width(memory) // (self._clients * self._dtype.itemsize))
+        passes = math.ceil(math.prod(shape) / columns)
+        run = math.prod(shape[output.label_axis + 1 :])
+        return passes <= 4 or max(run, columns // labels) >= _NARROW
+
+
+def _beside(pieces: Sequence[Piece]) -> list[Piece]:
+    """The same pieces with their columns side by side from 0."""
+    moved, used = [], 0
+    for piece in pieces:
+        size = piece.columns.stop - piece.columns.start
+        moved.append(Piece(piece.name, piece.start, slice(used, used + size)))
+        used += size
+    return moved

@@ -1,0 +1,170 @@
+"""LoMar at both ends of its scale, and on labels: finds attackers without knowing their number.
+
+Each view (``scoring/auto``) looks at the round from one side and has a threshold that a minority
+cannot drag along; a client is removed when any of them flags it. ``docs/method.md`` has the
+equations, the figures and what it cannot find. An honest majority is assumed, and protection
+claimed up to about 40 % of the clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.errors import UsageError, nearest
+from lomar_cli.scoring.auto import copies
+from lomar_cli.scoring.auto.base import Seen, Sight
+from lomar_cli.scoring.auto.views import VIEWS
+from lomar_cli.scoring.base import Judgement, RoundView, Vector
+
+LEAST_CLIENTS = 10
+# A copy is kept, at a part of a vote, and ranks just below the threshold.
+_COPY = 0.95
+
+
+@dataclass(frozen=True)
+class LomarAuto:
+    """The method's options; calling it on a round judges every client.
+
+    ``views`` names those to use, separated by commas; ``false_alarm`` is the share of clean
+    clients that may be removed.
+    """
+
+    views: str = "all"
+    false_alarm: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarm < 0.5:
+            raise UsageError(f"--false-alarm {self.false_alarm}: must lie between 0 and 0.5")
+        self.chosen()
+
+    def chosen(self) -> list[str]:
+        """The views to use, in their own order."""
+        if self.views == "all":
+            return list(VIEWS)
+        names = [name.strip() for name in self.views.split(",") if name.strip()]
+        for name in names:
+            if name not in VIEWS:
+                raise UsageError(
+                    f"--views: there is no view '{name}'{nearest(name, list(VIEWS))} "
+                    f"(there are: {', '.join(VIEWS)})"
+                )
+        if not names:
+            raise UsageError(f"--views: names none (there are: {', '.join(VIEWS)})")
+        return [name for name in VIEWS if name in names]
+
+    def __call__(self, view: RoundView) -> Judgement:
+        count = len(view.updates.clients)
+        names = self.chosen()
+        if count < LEAST_CLIENTS:
+            return _nobody(
+                count, names, f"{count} clients are too few to compare: it takes {LEAST_CLIENTS}"
+            )
+        groups = copies.find(view.geometry)
+        if len(groups.medoids) < LEAST_CLIENTS:
+            return _nobody(
+                count,
+                names,
+                f"only {len(groups.medoids)} of {count} updates are different: it takes "
+                f"{LEAST_CLIENTS}",
+                1 / groups.size,
+            )
+        geometry = view.geometry
+        if len(groups.medoids) < count:
+            geometry = geometry.part(groups.medoids)
+        sights = self._look(geometry, names)
+        return _together(sights, groups, count)
+
+    def _look(self, geometry: object, names: list[str]) -> dict[str, Sight]:
+        """Let the views look in turn; what one flags, the next does not learn from."""
+        from lomar_cli.scoring.geometry import Geometry
+
+        assert isinstance(geometry, Geometry)
+        trusted = np.ones(geometry.count, dtype=bool)
+        sights = {}
+        for name in names:
+            look, _ = VIEWS[name]
+            sight = look(Seen(geometry, trusted, self.false_alarm))
+            flagged = sight.suspicion > 1
+            if flagged.sum() >= 0.5 * geometry.count:
+                sight = Sight(
+                    np.full(geometry.count, np.nan),
+                    False,
+                    notes=[f"the view '{name}' would flag half of the round, and is not believed"],
+                )
+            elif (trusted & ~flagged).sum() > 0.5 * geometry.count:
+                trusted = trusted & ~flagged
+            sights[name] = sight
+        return sights
+
+
+def _together(sights: dict[str, Sight], groups: copies.Groups, count: int) -> Judgement:
+    """The views' verdicts on medoids, carried over to the clients that they stand for."""
+    columns: dict[str, Vector] = {}
+    suspicion = np.zeros(count)
+    for name, sight in sights.items():
+        columns[f"view_{name}"] = sight.suspicion[groups.number]
+        # A view that found nobody ranks, and must not drown the one that did.
+        part = columns[f"view_{name}"] if sight.found else 0.5 * columns[f"view_{name}"]
+        suspicion = np.fmax(suspicion, part)
+    copied = groups.size > 1
+    crowd = groups.size >= max(copies.CROWD * count, 3)
+    suspicion = np.where(copied, np.maximum(suspicion, _COPY), suspicion)
+    crowding = np.maximum(groups.size / (copies.CROWD * count), 1.01)
+    suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
+    keep = suspicion <= 1
+    reasons = [_reason(i, sights, groups, bool(keep[i]), bool(crowd[i])) for i in range(count)]
+    notes = [note for sight in sights.values() for note in sight.notes]
+    shared = len(np.unique(groups.number[copied]))
+    if shared:
+        notes.append(
+            f"{int(copied.sum())} clients are near-copies of each other, in {shared} "
+            f"group{'s' if shared > 1 else ''}: each group has one vote"
+        )
+    if all(np.isnan(sight.suspicion).all() for sight in sights.values()):
+        notes.append("no view could judge this round: everybody is kept")
+    return Judgement(
+        suspicion=suspicion,
+        threshold=1.0,
+        keep=keep,
+        reasons=reasons,
+        columns=columns,
+        notes=notes,
+        weight=1 / groups.size,
+    )
+
+
+def _reason(
+    client: int, sights: dict[str, Sight], groups: copies.Groups, kept: bool, crowd: bool
+) -> str:
+    group, size = int(groups.number[client]), int(groups.size[client])
+    others = f"one of {size} near-copies" if size > 1 else ""
+    if kept:
+        return f"{others}, which share one vote" if others else "within every view's threshold"
+    found = []
+    for name, sight in sights.items():
+        if sight.suspicion[group] > 1:
+            words = sight.words.get(group) or VIEWS[name][1]
+            found.append(f"{name} {sight.suspicion[group]:.1f}: {words}")
+    if crowd:
+        found.append(f"{others}: more than any honest clients send")
+    elif others:
+        found.append(others)
+    return "; ".join(found)
+
+
+def _nobody(
+    count: int, names: list[str], why: str, weight: NDArray[np.float64] | None = None
+) -> Judgement:
+    """Keep everybody, with the reason."""
+    return Judgement(
+        suspicion=np.zeros(count),
+        threshold=1.0,
+        keep=np.ones(count, dtype=bool),
+        reasons=[f"cannot be judged: {why}"] * count,
+        columns={f"view_{name}": np.full(count, np.nan) for name in names},
+        notes=[f"{why}: everybody is kept"],
+        weight=weight,
+    )

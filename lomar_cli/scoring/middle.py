@@ -1,0 +1,40 @@
+"""Coordinate-wise medians of many clients, a few parameters at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Vector = NDArray[np.float64]
+_COLUMNS = 256
+
+
+def column_medians(block: Floats) -> Vector:
+    """The median of every column of a finite ``block`` (n, c), shape (c,).
+
+    One selection on contiguous columns, several times as quick as NumPy's along the first axis.
+    """
+    rows = np.array(block.T, order="C")
+    half = rows.shape[1] // 2
+    rows.partition(half, axis=1)
+    upper = rows[:, half].astype(np.float64)
+    if rows.shape[1] % 2:
+        return upper
+    middle: Vector = (rows[:, :half].max(axis=1) + upper) / 2
+    return middle
+
+
+def medians(block: Floats, jobs: int = 1) -> Iterator[tuple[Vector, Floats]]:
+    """Some columns of ``block`` (n, d) at a time, in order, after their medians."""
+    parts = [block[:, at : at + _COLUMNS] for at in range(0, block.shape[1], _COLUMNS)]
+    if jobs == 1 or len(parts) == 1:
+        for part in parts:
+            yield column_medians(part), part
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from zip(pool.map(column_medians, parts), parts, strict=True)

@@ -1,0 +1,117 @@
+"""Distances in blocks and tiles, beside plain loops in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.scoring import distances, nearest
+from lomar_cli.scoring.distances import SquareSum, squared_distances
+from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.middle import column_medians, medians
+
+
+def slow(x):
+    wide = x.astype(np.float64)
+    return ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(distances, "TILE", 7)
+    monkeypatch.setattr(nearest, "_CELLS", 60)
+
+
+def hard_round(columns=40):
+    """A common offset, near-copies across tiles, exact copies, a giant."""
+    rng = np.random.default_rng(0)
+    x = 100 + rng.normal(size=(23, columns))
+    x[20] = x[2] + 1e-4 * rng.normal(size=columns)
+    x[11] = x[2] + 1e-4 * rng.normal(size=columns)
+    x[17] = x[5]
+    x[9] = 1e9
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("columns", [1, 3, 40])
+def test_tiles_lose_no_digits(jobs, columns, small_tiles):
+    x = hard_round(columns)
+    made = SquareSum(len(x), x.dtype, jobs)
+    made.add(x)
+    found, expected = made.finish(), slow(x)
+    np.testing.assert_allclose(found, expected, rtol=2e-3 if columns > 8 else 1e-2)
+    assert found[17, 5] == 0
+    assert (found == found.T).all() and (found.diagonal() == 0).all()
+
+
+def test_threads_change_no_bit(small_tiles):
+    x = hard_round()
+    one, three = SquareSum(len(x), x.dtype, 1), SquareSum(len(x), x.dtype, 3)
+    for adder in (one, three):
+        adder.add(x[:, :25])
+        adder.add(x[:, 25:])
+    assert one.finish().tobytes() == three.finish().tobytes()
+
+
+def test_blocks_of_columns_add_up(small_tiles):
+    x = hard_round()
+    parts = SquareSum(len(x), x.dtype)
+    for start in range(0, 40, 11):
+        parts.add(x[:, start : start + 11])
+    np.testing.assert_allclose(parts.finish(), slow(x), rtol=2e-3)
+    np.testing.assert_allclose(squared_distances(x), slow(x), rtol=2e-3)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("k", [1, 2, 5, 22])
+def test_profile_and_kth_distances(k, jobs, small_tiles):
+    squares = slow(np.random.default_rng(1).normal(size=(23, 6)))
+    rows = np.sort(np.sqrt(squares + np.diag(np.full(23, np.inf))), axis=1)
+    found = nearest.profile(squares, k, jobs)
+    np.testing.assert_allclose(found.second, rows[:, 1])
+    np.testing.assert_allclose(found.kth, rows[:, k - 1])
+    np.testing.assert_allclose(found.mean, rows[:, :k].mean(axis=1))
+    ks = [k, 1, 3]
+    expected = np.stack([rows[:, j - 1] for j in ks], axis=1)
+    np.testing.assert_allclose(nearest.kth_distances(squares, ks, jobs), expected)
+
+
+def test_profile_of_two_clients():
+    found = nearest.profile(np.array([[0.0, 4.0], [4.0, 0.0]]), 1)
+    assert found.second.tolist() == found.kth.tolist() == found.mean.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_neighbourhoods_by_rows_are_the_whole(jobs, monkeypatch):
+    squares = slow(np.random.default_rng(1).normal(size=(30, 4)))
+    squares[3, 4] = squares[3, 7] = squares[4, 3] = squares[7, 3]
+    whole = nearest.neighbourhoods(squares, 9)
+    monkeypatch.setattr(nearest, "_CELLS", 60)
+    rows = nearest.neighbourhoods(squares, 9, jobs)
+    assert (whole.mask == rows.mask).all()
+    assert not whole.mask.diagonal().any() and whole.mask.sum(axis=1).min() == 9
+    np.testing.assert_array_equal(whole.pick(squares), rows.pick(squares))
+    np.testing.assert_array_equal(rows.pick(squares), squares[rows.mask])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_medians(count, jobs):
+    block = np.random.default_rng(count).normal(size=(count, 700)).astype(np.float32)
+    np.testing.assert_array_equal(column_medians(block), np.median(block.astype(float), axis=0))
+    together = np.concatenate([middle for middle, _ in medians(block, jobs)])
+    np.testing.assert_array_equal(together, np.median(block.astype(float), axis=0))
+
+
+@pytest.mark.parametrize("memory", [2**14, 2**30])
+def test_geometry_along_the_median(memory):
+    rng = np.random.default_rng(0)
+    tensors = {"a": rng.normal(size=(9, 30, 40)), "fc": rng.normal(size=(9, 3, 5))}
+    updates = Updates(list("abcdefghi"), np.ones(9, int), tensors, OutputLayer("fc"))
+    flat = np.concatenate([t.reshape(9, -1) for t in tensors.values()], axis=1)
+    middle = np.median(flat, axis=0)
+    inner, lengths, length = Geometry(updates, memory).along_median
+    np.testing.assert_allclose(inner, flat @ middle, rtol=1e-10)
+    np.testing.assert_allclose(length, np.linalg.norm(middle), rtol=1e-10)

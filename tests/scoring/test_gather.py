@@ -1,0 +1,105 @@
+"""Distances made while a round is read are those of the round in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lomar_cli.files.round import open_round
+from lomar_cli.files.updates import OutputLayer
+from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.lomar import Lomar
+from lomar_cli.stages.gather import Gather
+from tests.making import write_round
+
+
+def made_round(tmp_path, axis=0, clients=20, kind=np.float32):
+    rng = np.random.default_rng(0)
+    shape = (4, 30, 20) if axis == 0 else (600, 4)
+    arrays = {
+        "hidden": rng.normal(size=(clients, 50, 30)).astype(kind),
+        "w": rng.normal(size=(clients, *shape)).astype(kind),
+        "b": rng.normal(size=(clients, 4)).astype(kind),
+        "tail": rng.normal(size=(clients, 3)).astype(kind),
+    }
+    output = OutputLayer("w", "b", axis)
+    return write_round(tmp_path / "r.h5", arrays, output=output), arrays
+
+
+def gathered(path, layers=None, memory=1):
+    gather = Gather(layers, memory, jobs=2)
+    with open_round(path, memory, consumer=gather, jobs=2) as found:
+        return gather.found, found.updates.magnitudes
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("layers", [None, ["w", "tail"]])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_gathered_while_reading_is_as_computed_in_memory(axis, layers, kind, tmp_path, monkeypatch):
+    path, arrays = made_round(tmp_path, axis, kind=kind)
+    monkeypatch.setattr("lomar_cli.files.stretches._LEAST", 20 * 700)
+    monkeypatch.setattr("lomar_cli.scoring.gather._NARROW", 8)
+    found, magnitudes = gathered(path, layers, memory=2**15)
+    assert set(magnitudes) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(magnitudes[name], np.abs(array).reshape(20, -1).max(axis=1))
+    rows = np.array([0, 3, 4, 19])
+    total, blocks = found.of(rows)
+    with open_round(path) as whole:
+        updates = whole.updates if layers is None else whole.updates.select(layers)
+        geometry = Geometry(updates)
+        pairs = np.ix_(rows, rows)
+        np.testing.assert_allclose(total, geometry.squares[pairs], rtol=1e-5)
+        assert sorted(blocks) == [0, 1, 2, 3]
+        for label, squares in blocks.items():
+            np.testing.assert_allclose(squares, geometry.block_squares(label)[pairs], rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("memory", [1, 2**14])
+def test_labels_that_are_not_kept_are_read_again(axis, memory, tmp_path):
+    path, _ = made_round(tmp_path, axis)
+    whole = judged(path, 2**30)
+    parts = judged(path, memory)
+    np.testing.assert_allclose(parts.suspicion, whole.suspicion, rtol=1e-5, atol=1e-5)
+    assert (parts.keep == whole.keep).all()
+
+
+def judged(path, memory):
+    with open_round(path, memory) as found:
+        assert found.updates.streamed == (memory < 2**20)
+        return judge(found.updates, Lomar(), memory=memory, jobs=2)
+
+
+def test_hostile_rows_reach_nobody_and_are_no_distances(tmp_path):
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=(12, 4, 40)).astype(np.float32)
+    clean = array.copy()
+    array[2, 1, 1], array[5, 0, 0], array[7] = np.nan, np.inf, 1e30
+    found, _ = gathered(write_round(tmp_path / "r.h5", {"w": array}, output=OutputLayer("w")))
+    assert np.flatnonzero(found.zeroed).tolist() == [2, 5, 7]
+    assert found.of(np.arange(12)) is None
+    rows = np.array([0, 1, 3, 4, 6, 8, 9, 10, 11])
+    total, _ = found.of(rows)
+    flat = clean[rows].reshape(9, -1).astype(np.float64)
+    expected = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+def test_all_is_read_once(tmp_path, monkeypatch):
+    """Digests, magnitudes and distances come from one reading of every number."""
+    from lomar_cli.files import stretches
+    from lomar_cli.stages.score import score
+
+    path, arrays = made_round(tmp_path)
+    taken = []
+    real = stretches.Stretch
+
+    def counted(block, pieces):
+        taken.append(block.size)
+        return real(block, pieces)
+
+    monkeypatch.setattr(stretches, "Stretch", counted)
+    score(path, name="lomar", memory=2**17)
+    assert sum(taken) == sum(array.size for array in arrays.values())
