@@ -30,6 +30,7 @@ class RoundHead:
 
     ``shapes`` and ``dtypes`` are of one client's parameters, in order. ``base_sha256`` identifies
     the model that the updates start from (``model.parameters_sha256``); "" when unknown.
+    ``buffers`` are the parameters that are aggregated but not scored (``buffers.find_buffers``).
     """
 
     clients: Sequence[str]
@@ -41,6 +42,7 @@ class RoundHead:
     round_number: int
     base_sha256: str
     architecture: str = ""
+    buffers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class RoundWriter:
                 chunks=chunk_shape(len(head.clients), shape, dtype.itemsize),
             )
             made.attrs["position"] = np.int64(position)
+            if name in head.buffers:
+                made.attrs["buffer"] = np.int64(1)
 
     def write(self, start: int, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Write clients ``start``, ``start + 1``, ...; each array is (clients, \\*shape)."""
@@ -137,7 +141,9 @@ def open_round(
         if verify:
             with h5.damage(path, "updates"):
                 _check_clients(reader, head, tensors, memory)
-        updates = Updates(head.clients, head.num_examples, tensors, head.output, head.labels)
+        updates = Updates(
+            head.clients, head.num_examples, tensors, head.output, head.labels, head.buffers
+        )
         yield Round(path, head, updates, reader.content_sha256(), reader.provenance())
 
 
@@ -287,7 +293,21 @@ def _read_head(reader: h5.Reader) -> RoundHead:
         round_number=reader.integer("round_number"),
         base_sha256=reader.string("base_sha256"),
         architecture=reader.string("architecture"),
+        buffers=_read_buffers(reader, shapes, output),
     )
+
+
+def _read_buffers(
+    reader: h5.Reader, shapes: Mapping[str, tuple[int, ...]], output: OutputLayer | None
+) -> frozenset[str]:
+    found = set()
+    for name in shapes:
+        where = f"updates/{encode_name(name)}"
+        if "buffer" in reader.dataset(where).attrs and reader.integer("buffer", where):
+            found.add(name)
+    if len(found) == len(shapes) or (output and {output.weight, output.bias} & found):
+        raise reader.fault("updates", "a round whose output layer, or all of it, is a buffer")
+    return frozenset(found)
 
 
 def _check_clients(
