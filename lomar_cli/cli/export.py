@@ -22,12 +22,15 @@ def command(
 ) -> None:
     """Write a file in a format that other programs read.
 
-    A round becomes one npz, or a folder of one npz a client when -o does not end in .npz;
-    a model becomes npz; scores become csv, tsv or json. '-o -' prints scores.
+    A round becomes one npz, safetensors or pt file by the ending of -o, or a folder of one file a
+    client when -o has none of these; so does a model. Scores become csv, tsv, json or parquet.
+    '-o -' prints scores.
 
     \b
     Examples:
       lomar export round.h5 -o updates/
+      lomar export round.h5 --format safetensors -o updates/
+      lomar export next.h5 -o next.pt
       lomar export scores.h5 -o scores.csv
     """
     from lomar_cli.stages.export import export
