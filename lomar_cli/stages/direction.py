@@ -34,9 +34,11 @@ class Direction:
     def warning(self) -> str | None:
         """A sentence with the figures when the numbers speak against what was said."""
         seen = [one for one in self._seen if np.isfinite(one).all() and one.any()]
-        if self._base is not None:
-            return _against_parameters(self._base, seen)
-        return _against_differences(seen)
+        # What is absurdly large has an infinite length, which contradicts nothing.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._base is not None:
+                return _against_parameters(self._base, seen)
+            return _against_differences(seen)
 
 
 def _against_parameters(base: NDArray[np.float64], seen: list[NDArray[np.float64]]) -> str | None:
