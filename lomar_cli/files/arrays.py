@@ -241,4 +241,4 @@ def read_npy(
         raise InputError(f"{shown}: {printable(name)}: is cut short")
     flat = np.frombuffer(raw, dtype=head.dtype)
     array = flat.reshape(head.shape, order="F" if head.fortran else "C")
-    return np.ascontiguousarray(array, dtype=head.dtype.newbyteorder("="))
+    return np.asarray(array, dtype=head.dtype.newbyteorder("="), order="C")

@@ -95,7 +95,8 @@ def dump(
     if base is not None:
         inputs["base_model"] = head.base_sha256
     said = _said(head, differences, selection, client_pattern)
-    direction = Direction(base)
+    scored = [name for name in head.shapes if name not in head.buffers]
+    direction = Direction(None if base is None else {name: base[name] for name in scored})
     begin(len(clients.names))
     steps = extend("dump", said, inputs)
     counts: list[int | None] = []
@@ -105,7 +106,7 @@ def dump(
         digests = _Digests(beside_us, clients.files)
         for row, (path, one) in enumerate(clients.read(max_bytes, selection.layers)):
             digests.reach(path)
-            direction.add(one.arrays)
+            direction.add({name: one.arrays[name] for name in scored})
             writer.write(row, {n: _update(one.arrays, base, n, head)[None] for n in head.shapes})
             counts.append(one.num_examples)
             advance(1)

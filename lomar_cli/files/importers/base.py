@@ -120,7 +120,7 @@ def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 def _floats(shown: str, name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "f" and array.dtype.itemsize in (2, 4, 8):
-        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     if array.dtype.kind not in "iub":
         raise fault(
             shown,
@@ -133,4 +133,4 @@ def _floats(shown: str, name: str, array: NDArray[Any]) -> NDArray[Any]:
         raise fault(
             shown, name, "holds whole numbers beyond 2^53, which a round does not keep exactly"
         )
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.asarray(array, dtype=np.float64, order="C")
