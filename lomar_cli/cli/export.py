@@ -15,6 +15,12 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A round, model or score file.")],
     output: options.Output,
     kind: options.Format = None,
+    folder: Annotated[
+        bool,
+        typer.Option(
+            "--folder", help="A round: one file a client, in a folder.", show_default=False
+        ),
+    ] = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -23,13 +29,13 @@ def command(
     """Write a file in a format that other programs read.
 
     A round becomes one npz, safetensors or pt file by the ending of -o, or a folder of one file a
-    client when -o has none of these; so does a model. Scores become csv, tsv, json or parquet.
+    client (--folder, or when -o has none of these); so does a model. Scores become csv, tsv, json or parquet.
     '-o -' prints scores.
 
     \b
     Examples:
       lomar export round.h5 -o updates/
-      lomar export round.h5 --format safetensors -o updates/
+      lomar export round.h5 --folder --format safetensors -o updates/
       lomar export next.h5 -o next.pt
       lomar export scores.h5 -o scores.csv
     """
@@ -40,4 +46,4 @@ def command(
 
         print(render(read_scores(file), kind or "csv"), end="")
         return
-    say(f"{output}: {export(file, output, kind, force)}")
+    say(f"{output}: {export(file, output, kind, force, folder)}")

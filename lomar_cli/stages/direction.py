@@ -42,8 +42,8 @@ class Direction:
 
 
 def _against_parameters(base: NDArray[np.float64], seen: list[NDArray[np.float64]]) -> str | None:
-    away = [float(np.linalg.norm(one - base)) for one in seen]
-    lengths = [float(np.linalg.norm(one)) for one in seen]
+    away = [_length(one - base) for one in seen]
+    lengths = [_length(one) for one in seen]
     if not seen or not base.any():
         return None
     length, distance = float(np.median(lengths)), float(np.median(away))
@@ -60,11 +60,11 @@ def _against_differences(seen: list[NDArray[np.float64]]) -> str | None:
     if len(seen) < 2:
         return None
     apart = [
-        float(np.linalg.norm(one - other))
+        _length(one - other)
         for place, one in enumerate(seen)
         for other in seen[max(0, place - 8) : place]
     ]
-    length, distance = float(np.median([np.linalg.norm(one) for one in seen])), np.median(apart)
+    length, distance = float(np.median([_length(one) for one in seen])), np.median(apart)
     # Files that are the same number by number are no sign of anything.
     if not 0 < distance < _ALIKE * length:
         return None
@@ -73,6 +73,11 @@ def _against_differences(seen: list[NDArray[np.float64]]) -> str | None:
         f"two of them differ by {distance:.3g} (median), their median length is {length:.3g}; if "
         "so, give the model that they start from with --base-model"
     )
+
+
+def _length(values: NDArray[np.float64]) -> float:
+    # Not by BLAS, whose threads cost more than so few numbers are worth.
+    return float(np.sqrt(np.square(values).sum()))
 
 
 def _sample(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:

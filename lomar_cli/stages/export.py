@@ -21,19 +21,31 @@ from lomar_cli.files.text import printable
 _MEMORY = 2**28
 
 
-def export(path: Path, output: Path, kind: str | None = None, force: bool = False) -> str:
+def export(
+    path: Path,
+    output: Path,
+    kind: str | None = None,
+    force: bool = False,
+    folder: bool = False,
+) -> str:
     """Export the round, model or scores in ``path``; return a sentence about what was written.
 
     A round goes to one ``.npz``, ``.safetensors`` or ``.pt`` (arrays over clients, and
-    ``client_ids``) or, when ``output`` has no such ending, to a folder of one file a client
-    (``kind``, by default npz); a model to the same formats; scores to csv, tsv, json, h5, parquet.
+    ``client_ids``) or, with ``folder`` or when neither ``kind`` nor the ending of ``output`` names
+    a format, to a folder of one file a client (by default npz); a model to the same formats;
+    scores to csv, tsv, json, h5, parquet.
     """
     if not h5.is_hdf5(path):
+        if folder:
+            raise UsageError("--folder: only a round has clients")
         return _scores(path, output, kind, force)
     with h5.open_read(path) as reader:
         found = reader.string("format").removeprefix("lomar/")
+    if found == "round":
+        return _round(path, output, kind, force, folder)
+    if folder:
+        raise UsageError(f"--folder: only a round has clients, this is a {printable(found)} file")
     writers: dict[str, Callable[[Path, Path, str | None, bool], str]] = {
-        "round": _round,
         "model": _model,
         "scores": _scores,
     }
@@ -62,21 +74,20 @@ def _model(path: Path, output: Path, kind: str | None, force: bool) -> str:
     return f"{len(model.parameters)} parameters"
 
 
-def _round(path: Path, output: Path, kind: str | None, force: bool) -> str:
+def _round(path: Path, output: Path, kind: str | None, force: bool, folder: bool) -> str:
     if kind is not None and kind not in foreign.FORMATS:
         raise UsageError(f"--format {kind}: a round is exported as {', '.join(foreign.FORMATS)}")
     by_ending = foreign.format_of(output)
     with open_round(path, _MEMORY) as found:
         names = found.head.clients
-        if by_ending is None:
+        wanted = kind or by_ending
+        if folder or wanted is None:
             _client_files(found, output, kind or "npz", force)
             return f"{len(names)} clients, one file each"
         check_output(output, force)
         counts = found.head.num_examples
         try:
-            foreign.write_clients(
-                output, kind or by_ending, found.updates.tensors, names, counts, force
-            )
+            foreign.write_clients(output, wanted, found.updates.tensors, names, counts, force)
         except InputError as error:
             raise InputError(f"{printable(str(path))}: {error}") from None
         return f"{len(names)} clients in one file"

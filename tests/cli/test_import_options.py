@@ -205,7 +205,7 @@ def test_the_direction_is_checked(clients, tmp_path):
     assert "look like trained parameters" in ran.stderr
     ran = works("dump", folder, "--base-model", start, "-o", tmp_path / "r.h5", "-f")
     assert "look like" not in ran.stderr
-    works("export", tmp_path / "r.h5", "--format", "safetensors", "-o", tmp_path / "d")
+    works("export", tmp_path / "r.h5", "--folder", "--format", "safetensors", "-o", tmp_path / "d")
     for path in (tmp_path / "d").iterdir():
         one = load_file(path)
         one["norm.num_batches_tracked"] = one["norm.num_batches_tracked"].astype(np.int64)

@@ -56,7 +56,7 @@ def test_a_round(kind, many, made, folder):
         return
     path = write_round(folder / "r.h5", tensors, num_examples=counts, output=None)
     out = folder / (f"r.{kind}" if many else f"clients-{kind}")
-    export(path, out, None if many else kind, force=True)
+    export(path, out, kind, force=True, folder=not many)
     again = folder / "again.h5"
     # Whatever their names, all of them are scored: a round has to have something to score.
     scored = Selection(include=["*"])
