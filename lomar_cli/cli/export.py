@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Write a file in a format that other programs read.
 
-    A round becomes one npz, safetensors or pt file by the ending of -o, or a folder of one file a
-    client (--folder, or when -o has none of these); so does a model. Scores become csv, tsv, json or parquet.
+    A round or model becomes npz, safetensors or pt by the ending of -o; a round without one, or
+    with --folder, a folder of one file a client. Scores become csv, tsv, json or parquet.
     '-o -' prints scores.
 
     \b
