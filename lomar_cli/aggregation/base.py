@@ -115,7 +115,7 @@ def checked(view: RoundView) -> RoundView:
 def lengths(updates: Updates) -> Vector:
     """Euclidean lengths (n,) of the updates, summed in float64."""
     total = np.zeros(len(updates.clients))
-    for tensor in updates.tensors.values():
+    for tensor in updates.scored().tensors.values():
         for block in blocks(tensor):
             wide = block.astype(np.float64)
             total += np.einsum("ij,ij->i", wide, wide)

@@ -25,7 +25,7 @@ class Span:
         points = self.clients + 1
         self.gram = np.zeros((points, points))
         with one_blas_thread():
-            for tensor in updates.tensors.values():
+            for tensor in updates.scored().tensors.values():
                 for block in blocks(tensor):
                     rows = np.zeros((points, block.shape[1]))
                     rows[:-1] = block

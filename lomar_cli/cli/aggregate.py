@@ -80,12 +80,14 @@ def command(
 ) -> None:
     """Aggregate the updates into the next model, without the clients that scores flag.
 
+    The model is written as -o ends: npz, safetensors, pt, or else a model file of lomar's own.
     Says who was left out; --json says it of every client.
     An option of a pre-aggregation is set by its name: --set bucketing.size=4.
 
     \b
     Examples:
       lomar aggregate round.h5 --scores scores.h5 --model model.h5 -o next.h5
+      lomar aggregate round.h5 --model base.pt -o next.safetensors
       lomar aggregate round.h5 --pre nnm --rule trimmed-mean --assume-malicious 10% -o next.h5
     """
     from lomar_cli.scoring.options import parse_settings

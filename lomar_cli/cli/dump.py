@@ -15,7 +15,8 @@ def command(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILES_OR_FOLDERS...", help="Client files, npz or npy, one a client."
+            metavar="FILES_OR_FOLDERS...",
+            help="Client files: npz, npy, safetensors, pt, HDF5, Flower array records.",
         ),
     ],
     output: options.Output,
@@ -44,13 +45,44 @@ def command(
         int | None,
         typer.Option("--label-axis", help="Its axis over labels: 0 in torch, 1 in Keras and JAX."),
     ] = None,
+    include: Annotated[
+        str | None,
+        typer.Option(
+            "--include",
+            metavar="LIST",
+            help="Score these although they are integers or running statistics.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(
+            "--exclude",
+            metavar="LIST",
+            help="Do not score these either, by name or pattern; they are aggregated all the same.",
+        ),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--weights", metavar="CSV", help="Columns client and num_examples (default: 1 each)."
+            "--weights",
+            metavar="CSV_OR_JSON",
+            help="Each client's num_examples (default: what the files say, or 1 each).",
         ),
     ] = None,
-    round_number: Annotated[int, typer.Option("--round", min=0, help="The round's number.")] = 1,
+    client_pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--client-pattern",
+            metavar="REGEX",
+            help="A client's name is the first group of what this finds in its file's path.",
+        ),
+    ] = None,
+    round_number: Annotated[
+        int | None,
+        typer.Option(
+            "--round", min=0, help="The round's number (default: what --weights says, or 1)."
+        ),
+    ] = None,
     max_bytes: Annotated[
         str, typer.Option("--max-bytes", metavar="SIZE", help="Refuse files that declare more.")
     ] = "16G",
@@ -62,14 +94,15 @@ def command(
     """Collect client files from another system in a round file.
 
     Say what the files hold: trained parameters (--base-model) or updates (--differences).
-    A client is named as its file. Pickles are never loaded.
+    A client is named as its file. What a file is is told by its content. Pickles are never loaded.
 
     \b
     Examples:
       lomar dump updates/ --differences -o round.h5
-      lomar dump clients/*.npz --base-model global.npz --output-layer fc.weight -o round.h5
+      lomar dump clients/*.pt --base-model global.pt --output-layer fc.weight -o round.h5
+      lomar dump runs/*/model.safetensors --client-pattern 'runs/(.+)/' --differences -o round.h5
     """
-    from lomar_cli.stages.dump import dump
+    from lomar_cli.stages.dump import Selection, dump
 
     limit = options.parse_size(max_bytes, "--max-bytes")
     with progress("reading clients") as (begin, advance):
@@ -78,11 +111,16 @@ def command(
             output,
             base_model,
             differences,
-            options.split_list(layers),
+            Selection(
+                options.split_list(layers),
+                options.split_list(include) or [],
+                options.split_list(exclude) or [],
+            ),
             output_layer,
             label_axis,
             weights,
             round_number,
+            client_pattern,
             limit,
             force,
             advance,
@@ -90,7 +128,18 @@ def command(
         )
     say(f"{output}: {len(done.head.clients)} clients, {len(done.head.shapes)} parameters each")
     say(done.output_layer)
+    if done.head.buffers:
+        say(f"not scored: {_named(sorted(done.head.buffers))}")
+    for warning in done.warnings:
+        warn(warning)
     if done.ignored:
-        names = ", ".join(path.name for path in done.ignored[:5])
-        more = f" and {len(done.ignored) - 5} more" if len(done.ignored) > 5 else ""
-        warn(f"passed over, as they are no client files: {names}{more}")
+        names = _named([path.name for path in done.ignored])
+        warn(f"passed over, as they are no client files: {names}")
+
+
+def _named(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    from lomar_cli.files.text import printable
+
+    shown = ", ".join(printable(name, 60) for name in names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -15,6 +15,12 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A round, model or score file.")],
     output: options.Output,
     kind: options.Format = None,
+    folder: Annotated[
+        bool,
+        typer.Option(
+            "--folder", help="A round: one file a client, in a folder.", show_default=False
+        ),
+    ] = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -22,12 +28,15 @@ def command(
 ) -> None:
     """Write a file in a format that other programs read.
 
-    A round becomes one npz, or a folder of one npz a client when -o does not end in .npz;
-    a model becomes npz; scores become csv, tsv or json. '-o -' prints scores.
+    A round or model becomes npz, safetensors or pt by the ending of -o; a round without one, or
+    with --folder, a folder of one file a client. Scores become csv, tsv, json or parquet.
+    '-o -' prints scores.
 
     \b
     Examples:
       lomar export round.h5 -o updates/
+      lomar export round.h5 --folder --format safetensors -o updates/
+      lomar export next.h5 -o next.pt
       lomar export scores.h5 -o scores.csv
     """
     from lomar_cli.stages.export import export
@@ -37,4 +46,4 @@ def command(
 
         print(render(read_scores(file), kind or "csv"), end="")
         return
-    say(f"{output}: {export(file, output, kind, force)}")
+    say(f"{output}: {export(file, output, kind, force, folder)}")

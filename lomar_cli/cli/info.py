@@ -14,6 +14,12 @@ from lomar_cli.cli.console import out, print_json
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file that lomar wrote.")],
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", help="Say which parameters could be the output layer.", show_default=False
+        ),
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -28,7 +34,7 @@ def command(
     from lomar_cli.files.text import printable
     from lomar_cli.stages.describe import describe
 
-    found = describe(file)
+    found = describe(file, layers)
     if json:
         print_json({"schema_version": 1, "file": str(file), **found})
         return

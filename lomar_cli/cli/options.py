@@ -77,7 +77,11 @@ FolderOrNone = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="How to write it, whatever -o ends in: csv, tsv, json, h5, npz."),
+    typer.Option(
+        "--format",
+        help="How to write it, whatever -o ends in: csv, tsv, json, h5, "
+        "parquet, npz, safetensors, pt.",
+    ),
 ]
 Layers = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Client files from strangers: ``.npz`` and ``.npy``, read without ever unpickling.
+"""``.npz`` and ``.npy`` from strangers, read without ever unpickling, and npz written.
 
 A header may lie about its shape and an archive about its size: both are compared with what the
 file really holds before memory is asked for.
@@ -6,15 +6,15 @@ file really holds before memory is asked for.
 
 from __future__ import annotations
 
-import csv
-import io
+import contextlib
 import math
 import struct
 import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,15 +23,14 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
-from lomar_cli.files import h5
 from lomar_cli.files.text import name_fault, printable
 
 NPY_NAME = "update"
-ENDINGS = (".npz", ".npy")
 DEFAULT_MAX_BYTES = 16 * 2**30
 _MAX_MEMBERS = 100_000
-_ZIP = b"PK\x03\x04"
-_NPY = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
+EMPTY_ZIP = b"PK\x05\x06"
+NPY = b"\x93NUMPY"
 _MAX_DIMENSIONS = 32
 # NumPy evaluates the header as a Python literal: all that it may raise on a stranger's text.
 _HEADER_FAULTS = (
@@ -48,29 +47,27 @@ _HEADER_FAULTS = (
 )
 
 
-def find_clients(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the client files among ``paths``, and what was passed over.
+@dataclass(frozen=True)
+class NpyHead:
+    """What an npy array says of itself, checked: its bytes are there and of a type let through."""
 
-    Folders are listed, by name. A file named by itself is always taken; in a folder only those
-    that end as arrays do.
-    """
-    found: list[Path] = []
-    ignored: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-            taken = [p for p in inside if p.suffix.lower() in ENDINGS]
-            ignored.extend(p for p in inside if p not in taken)
-            if not taken:
-                raise InputError(
-                    f"{printable(str(path))}: holds no client files ({', '.join(ENDINGS)})"
-                )
-            found.extend(taken)
-        elif path.exists():
-            found.append(path)
-        else:
-            raise InputError(f"{printable(str(path))}: no such file or folder")
-    return found, ignored
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An open npz: its arrays by name, each of which is there once."""
+
+    file: zipfile.ZipFile
+    members: dict[str, zipfile.ZipInfo]
+    shown: str
+    max_bytes: int
 
 
 def read_arrays(
@@ -87,11 +84,12 @@ def read_arrays(
         with path.open("rb") as stream:
             head = stream.read(6)
             stream.seek(0)
-            if head.startswith(_ZIP) or head.startswith(b"PK\x05\x06"):
-                arrays = _read_zip(stream, shown, max_bytes, kinds)
-            elif head == _NPY:
+            if head.startswith((ZIP, EMPTY_ZIP)):
+                with open_zip(path, max_bytes) as archive:
+                    arrays = {n: read_member(archive, n, kinds) for n in archive.members}
+            elif head == NPY:
                 size = path.stat().st_size
-                arrays = {NPY_NAME: _read_npy(stream, size, shown, NPY_NAME, max_bytes, kinds)}
+                arrays = {NPY_NAME: read_npy(stream, size, shown, NPY_NAME, max_bytes, kinds)}
             else:
                 raise InputError(f"{shown}: is neither an npz nor an npy file")
     except OSError as error:
@@ -107,85 +105,13 @@ def read_arrays(
     return arrays
 
 
-def read_parameters_file(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a base model: one of our model files, or npz/npy; every number must be finite."""
-    if h5.is_hdf5(path):
-        from lomar_cli.files.model import read_model
-
-        return dict(read_model(path).parameters)
-    arrays = read_arrays(path)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise InputError(
-                f"{printable(str(path))}: {printable(name)}: holds NaN or infinity; a model may not"
-            )
-    return arrays
-
-
-def read_weights(path: Path) -> dict[str, int]:
-    """Read ``client,num_examples`` from CSV; counts are whole numbers from 0."""
+@contextlib.contextmanager
+def open_zip(path: Path, max_bytes: int) -> Iterator[Archive]:
+    """Yield the npz in ``path``, after checking what it declares; damage becomes an InputError."""
     shown = printable(str(path))
-    if not path.is_file():
-        raise InputError(f"{shown}: no such file")
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig")), strict=True))
-    except (csv.Error, UnicodeDecodeError):
-        raise InputError(f"{shown}: is not a CSV file") from None
-    found: dict[str, int] = {}
-    for number, row in enumerate(rows, start=2):
-        name, text = row.get("client"), row.get("num_examples")
-        if name is None or text is None:
-            raise InputError(f"{shown}: needs the columns client and num_examples")
-        try:
-            count = int(text)
-        except ValueError:
-            count = -1
-        if not 0 <= count < 2**53:
-            raise InputError(
-                f"{shown}: line {number}: num_examples: '{printable(text, 30)}' is no whole number "
-                "from 0"
-            )
-        if name in found:
-            raise InputError(
-                f"{shown}: line {number}: the client '{printable(name)}' is there twice"
-            )
-        found[name] = count
-    if not found:
-        raise InputError(f"{shown}: holds no clients")
-    return found
-
-
-def write_npz(stream: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an npz whose bytes depend on the arrays alone (NumPy's own stamps the time)."""
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            with archive.open(member, "w", force_zip64=True) as inner:
-                npy.write_array(inner, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _read_zip(stream: IO[bytes], shown: str, max_bytes: int, kinds: str) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-            if len(members) > _MAX_MEMBERS:
-                raise InputError(f"{shown}: holds {len(members)} arrays, more than {_MAX_MEMBERS}")
-            declared = sum(member.file_size for member in members)
-            if declared > max_bytes:
-                raise InputError(
-                    f"{shown}: declares {declared:,} bytes, more than {max_bytes:,}; "
-                    "raise --max-bytes if that is right"
-                )
-            for member in members:
-                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise InputError(f"{shown}: is compressed in a way that NumPy does not write")
-                name = member.filename.removesuffix(".npy")
-                if name in arrays:
-                    raise InputError(f"{shown}: the parameter '{printable(name)}' is there twice")
-                with archive.open(member) as inner:
-                    size = member.file_size
-                    arrays[name] = _read_npy(inner, size, shown, name, max_bytes, kinds)
+        with zipfile.ZipFile(path) as archive:
+            yield Archive(archive, _members(archive, shown, max_bytes), shown, max_bytes)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -197,12 +123,77 @@ def _read_zip(stream: IO[bytes], shown: str, max_bytes: int, kinds: str) -> dict
         raise InputError(
             f"{shown}: is a truncated or damaged npz file ({printable(str(error), 60)})"
         ) from None
-    return arrays
 
 
-def _read_npy(
+def read_member(archive: Archive, name: str, kinds: str) -> NDArray[Any]:
+    """One array of an npz."""
+    member = archive.members[name]
+    with archive.file.open(member) as inner:
+        return read_npy(inner, member.file_size, archive.shown, name, archive.max_bytes, kinds)
+
+
+def write_npz(stream: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """Write an npz whose bytes depend on the arrays alone (NumPy's own stamps the time).
+
+    ``arrays`` may also be data sets of an open file, which are copied block by block.
+    """
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(member, "w", force_zip64=True) as inner:
+                head = {
+                    "descr": npy.dtype_to_descr(np.dtype(array.dtype)),
+                    "fortran_order": False,
+                    "shape": tuple(array.shape),
+                }
+                npy.write_array_header_1_0(inner, head)
+                for block in blocks(array):
+                    inner.write(block.data)
+
+
+def blocks(array: Any, max_bytes: int = 2**24, little: bool = False) -> Iterator[NDArray[np.uint8]]:
+    """The bytes of an array or data set in C order, in blocks of bounded size.
+
+    ``little`` turns them into little-endian ones, whatever the array's own order.
+    """
+    dtype = np.dtype(array.dtype)
+    if little:
+        dtype = dtype.newbyteorder("<")
+    if not array.shape:
+        yield np.asarray(array[()], dtype).reshape(1).view(np.uint8)
+        return
+    row = max(1, math.prod(array.shape[1:]) * dtype.itemsize)
+    step = max(1, max_bytes // row)
+    for start in range(0, array.shape[0], step):
+        part = np.ascontiguousarray(array[start : start + step], dtype=dtype)
+        yield part.reshape(-1).view(np.uint8)
+
+
+def _members(archive: zipfile.ZipFile, shown: str, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
+    members = archive.infolist()
+    if len(members) > _MAX_MEMBERS:
+        raise InputError(f"{shown}: holds {len(members)} arrays, more than {_MAX_MEMBERS}")
+    declared = sum(member.file_size for member in members)
+    if declared > max_bytes:
+        raise InputError(
+            f"{shown}: declares {declared:,} bytes, more than {max_bytes:,}; "
+            "raise --max-bytes if that is right"
+        )
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{shown}: is compressed in a way that NumPy does not write")
+        name = member.filename.removesuffix(".npy")
+        if name in found:
+            raise InputError(f"{shown}: the parameter '{printable(name)}' is there twice")
+        found[name] = member
+    return found
+
+
+def read_npy_head(
     stream: Any, size: int, shown: str, name: str, max_bytes: int, kinds: str
-) -> NDArray[Any]:
+) -> NpyHead:
+    """Read and check the head of an npy array of which ``size`` bytes are there."""
     field = printable(name)
     try:
         version = npy.read_magic(stream)
@@ -237,9 +228,17 @@ def _read_npy(
             else f"{shown}: {field}: declares {wanted:,} bytes, more than {max_bytes:,}; "
             "raise --max-bytes if that is right"
         )
-    raw = stream.read(wanted)
-    if len(raw) != wanted:
-        raise InputError(f"{shown}: {field}: is cut short")
-    flat = np.frombuffer(raw, dtype=dtype)
-    array = flat.reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array, dtype=dtype.newbyteorder("="))
+    return NpyHead(shape, fortran, dtype)
+
+
+def read_npy(
+    stream: Any, size: int, shown: str, name: str, max_bytes: int, kinds: str
+) -> NDArray[Any]:
+    """Read an npy array from a stream that has ``size`` bytes of it left."""
+    head = read_npy_head(stream, size, shown, name, max_bytes, kinds)
+    raw = stream.read(head.nbytes)
+    if len(raw) != head.nbytes:
+        raise InputError(f"{shown}: {printable(name)}: is cut short")
+    flat = np.frombuffer(raw, dtype=head.dtype)
+    array = flat.reshape(head.shape, order="F" if head.fortran else "C")
+    return np.asarray(array, dtype=head.dtype.newbyteorder("="), order="C")

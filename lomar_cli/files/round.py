@@ -31,6 +31,7 @@ class RoundHead:
 
     ``shapes`` and ``dtypes`` are of one client's parameters, in order. ``base_sha256`` identifies
     the model that the updates start from (``model.parameters_sha256``); "" when unknown.
+    ``buffers`` are the parameters that are aggregated but not scored (``buffers.find_buffers``).
     """
 
     clients: Sequence[str]
@@ -42,6 +43,7 @@ class RoundHead:
     round_number: int
     base_sha256: str
     architecture: str = ""
+    buffers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class RoundWriter:
                 chunks=chunk_shape(len(head.clients), shape, dtype.itemsize),
             )
             made.attrs["position"] = np.int64(position)
+            if name in head.buffers:
+                made.attrs["buffer"] = np.int64(1)
 
     def write(self, start: int, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Write clients ``start``, ``start + 1``, ...; each array is (clients, \\*shape)."""
@@ -155,7 +159,13 @@ def open_round(
                 found, magnitudes = watch.digests(), watch.magnitudes
             _check_clients(reader, head, found, expected)
         updates = Updates(
-            head.clients, head.num_examples, tensors, head.output, head.labels, magnitudes
+            head.clients,
+            head.num_examples,
+            tensors,
+            head.output,
+            head.labels,
+            magnitudes,
+            head.buffers,
         )
         yield Round(path, head, updates, reader.content_sha256(), reader.provenance())
 
@@ -298,7 +308,21 @@ def read_head(reader: h5.Reader) -> RoundHead:
         round_number=reader.integer("round_number"),
         base_sha256=reader.string("base_sha256"),
         architecture=reader.string("architecture"),
+        buffers=_read_buffers(reader, shapes, output),
     )
+
+
+def _read_buffers(
+    reader: h5.Reader, shapes: Mapping[str, tuple[int, ...]], output: OutputLayer | None
+) -> frozenset[str]:
+    found = set()
+    for name in shapes:
+        where = f"updates/{encode_name(name)}"
+        if "buffer" in reader.dataset(where).attrs and reader.integer("buffer", where):
+            found.add(name)
+    if len(found) == len(shapes) or (output and {output.weight, output.bias} & found):
+        raise reader.fault("updates", "a round whose output layer, or all of it, is a buffer")
+    return frozenset(found)
 
 
 def _check_clients(

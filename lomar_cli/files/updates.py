@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lomar_cli.errors import UsageError
 
 Floats = NDArray[np.floating[Any]]
 
@@ -46,7 +44,8 @@ class Updates:
 
     ``tensors[name]`` has shape (clients, \\*parameter shape). They may be arrays in memory or data
     sets of an open file: everything here only slices them. ``magnitudes[name]`` (clients,) are the
-    largest absolute values in a tensor, where they are known already.
+    largest absolute values in a tensor, where they are known already. ``buffers`` are tensors that
+    take part in aggregation but not in the comparison of clients.
     """
 
     clients: Sequence[str]
@@ -55,6 +54,8 @@ class Updates:
     output: OutputLayer | None = None
     labels: Sequence[str] = field(default_factory=tuple)
     magnitudes: Mapping[str, NDArray[np.float64]] | None = None
+
+    buffers: frozenset[str] = frozenset()
 
     @property
     def streamed(self) -> bool:
@@ -91,8 +92,19 @@ class Updates:
             output = OutputLayer(output.weight, None, output.label_axis)
         tensors = {name: self.tensors[name] for name in self.tensors if name in names}
         known = self.magnitudes
-        magnitudes = None if known is None else {name: known[name] for name in tensors}
-        return Updates(self.clients, self.num_examples, tensors, output, self.labels, magnitudes)
+        return replace(
+            self,
+            tensors=tensors,
+            output=output,
+            magnitudes=None if known is None else {name: known[name] for name in tensors},
+            buffers=self.buffers & set(tensors),
+        )
+
+    def scored(self) -> Updates:
+        """The same clients without the buffers."""
+        if not self.buffers:
+            return self
+        return self.select([name for name in self.tensors if name not in self.buffers])
 
     def rows(self, rows: NDArray[np.intp]) -> Updates:
         """Only the clients at these positions; tensors in a file stay there."""
@@ -106,8 +118,13 @@ class Updates:
         magnitudes = None
         if self.magnitudes is not None:
             magnitudes = {name: known[rows] for name, known in self.magnitudes.items()}
-        counts = self.num_examples[rows]
-        return Updates(clients, counts, tensors, self.output, self.labels, magnitudes)
+        return replace(
+            self,
+            clients=clients,
+            num_examples=self.num_examples[rows],
+            tensors=tensors,
+            magnitudes=magnitudes,
+        )
 
     def mix(self, matrix: Floats, names: Sequence[str] | None = None) -> Updates:
         """New updates ``v_i = sum_j matrix[i, j] u_j``; ``matrix`` is (new clients, clients).
@@ -122,7 +139,7 @@ class Updates:
             lazy = _Mixed(tensor, matrix, dtype)
             tensors[name] = lazy[:] if isinstance(tensor, np.ndarray) else lazy
         counts = np.ones(len(clients), np.int64)
-        return Updates(clients, counts, tensors, self.output, self.labels)
+        return replace(self, clients=clients, num_examples=counts, tensors=tensors)
 
     def label_block(self, label: int) -> Floats:
         """Updates of the parameters that label ``label`` owns, shape (clients, d_label)."""
@@ -161,14 +178,14 @@ class Updates:
         return Updates(self.clients, self.num_examples, read, self.output)
 
     def shared_blocks(self, max_bytes: int) -> Iterator[Floats]:
-        """Updates of every parameter outside the output layer, in blocks of columns.
+        """Updates of every scored parameter outside the output layer, in blocks of columns.
 
         Each block has shape (clients, columns) and at most ``max_bytes`` (but at least one column
         of the leading axis of a parameter).
         """
         owned = {self.output.weight, self.output.bias} if self.output else set()
         for name, tensor in self.tensors.items():
-            if name in owned:
+            if name in owned or name in self.buffers:
                 continue
             clients = tensor.shape[0]
             if len(tensor.shape) == 1:
@@ -229,89 +246,3 @@ class _Mixed:
         flat = values.reshape(len(values), -1).astype(np.float64)
         mixed = (self._matrix.astype(np.float64) @ flat).astype(self.dtype)
         return mixed.reshape(len(mixed), *values.shape[1:])
-
-
-_BARE_BIAS = {"weight": "bias", "kernel": "bias", "W": "b", "w": "b"}
-
-
-def output_candidates(shapes: Mapping[str, tuple[int, ...]]) -> list[OutputLayer]:
-    """Parameters that could be the output layer: matrices, with the bias of the same module.
-
-    ``shapes`` are parameter shapes without the client axis. A matrix counts when its module has a
-    bias that fits one axis, or no vector of its own; embedding-like names are left out.
-    """
-    found = []
-    for name, shape in shapes.items():
-        if len(shape) == 2 and not name.lower().endswith(("embedding", "embeddings.weight")):
-            bias = matching_bias(name, shapes)
-            axis = 1 if bias and shapes[bias][0] == shape[1] != shape[0] else 0
-            found.append(OutputLayer(name, bias, axis))
-    return found
-
-
-def matching_bias(weight: str, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The bias of the module that ``weight`` belongs to (``fc.weight`` -> ``fc.bias``)."""
-    candidates = [_BARE_BIAS.get(weight, "")]
-    for separator in (".", "/", "_"):
-        module, found, _ = weight.rpartition(separator)
-        if found:
-            candidates += [f"{module}{separator}bias", f"{module}{separator}b"]
-    for candidate in candidates:
-        shape = shapes.get(candidate, ())
-        if len(shape) == 1 and shape[0] in shapes[weight]:
-            return candidate
-    return None
-
-
-def resolve_output(
-    shapes: Mapping[str, tuple[int, ...]], weight: str | None, label_axis: int | None
-) -> tuple[OutputLayer | None, str]:
-    """Return the output layer and a sentence about how it was found.
-
-    ``weight`` names it, ``"none"`` says that there is none (one block), None asks to guess, which
-    is done only when exactly one candidate exists.
-    """
-    if weight == "none":
-        return None, "no output layer: the whole update is one block"
-    if weight is None:
-        candidates = output_candidates(shapes)
-        if len(candidates) != 1:
-            listed = ", ".join(c.weight for c in candidates) or "none of the parameters is a matrix"
-            raise UsageError(
-                "--output-layer: cannot tell which parameter is the output layer "
-                f"(candidates: {listed}); name one, or say 'none' to use no label blocks"
-            )
-        chosen = candidates[0]
-        axis = chosen.label_axis if label_axis is None else label_axis
-        output = OutputLayer(chosen.weight, chosen.bias, axis)
-        how = f"output layer: {output.weight}, the only candidate"
-    else:
-        if weight not in shapes:
-            from lomar_cli.errors import nearest
-
-            raise UsageError(
-                f"--output-layer: there is no parameter '{weight}'{nearest(weight, list(shapes))} "
-                f"(parameters: {', '.join(list(shapes)[:12])})"
-            )
-        output = OutputLayer(weight, matching_bias(weight, shapes), label_axis or 0)
-        how = f"output layer: {weight}"
-    shape = shapes[output.weight]
-    if output.label_axis < 0 or output.label_axis >= len(shape):
-        raise UsageError(
-            f"--label-axis {output.label_axis}: '{output.weight}' has shape {shape}, "
-            f"so the axis is 0 to {len(shape) - 1}"
-        )
-    labels = shape[output.label_axis]
-    if output.bias is not None and shapes[output.bias] != (labels,):
-        if weight is not None and label_axis is None and len(shape) == 2:
-            other = 1 - output.label_axis
-            raise UsageError(
-                f"--label-axis: '{output.weight}' has shape {shape} and its bias "
-                f"{shapes[output.bias]}, so the labels lie along axis {other}; "
-                f"add --label-axis {other}"
-            )
-        output = OutputLayer(output.weight, None, output.label_axis)
-    return output, (
-        f"{how}; {labels} labels along axis {output.label_axis}; "
-        + (f"bias {output.bias}" if output.bias else "no bias")
-    )

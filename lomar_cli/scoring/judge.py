@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,17 +85,27 @@ def prepare(
     adder: MakeAdder = SquareSum,
     gathered: Gathered | None = None,
 ) -> Screened:
-    """Screen a round, and the earlier ones, for any number of methods."""
+    """Screen a round, and the earlier ones, for any number of methods.
+
+    Buffers are screened but not compared, unless ``layers`` names them.
+    """
     if layers is not None:
         if updates.output is not None and updates.output.weight not in layers:
             raise UsageError(
                 f"--layers: leaves out the output layer '{updates.output.weight}', which the "
                 "densities need; add it"
             )
-        updates = updates.select(layers)
+        updates = replace(updates.select(layers), buffers=frozenset())
         history = [earlier.select(layers) for earlier in history]
         root = root.select(layers) if root is not None else None
-    aside = screen(updates)
+    else:
+        history = [earlier.scored() for earlier in history]
+    aside = screen(updates.scored())
+    if updates.buffers:
+        # By themselves: a counter may be far larger than any weight.
+        aside = dict(sorted((screen(updates.select(list(updates.buffers))) | aside).items()))
+    updates = updates.scored()
+    root = root.select(list(updates.tensors)) if root is not None else None
     count = len(updates.clients)
     rows = _others(aside, count)
     if len(rows) == 0:

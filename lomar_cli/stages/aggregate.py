@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from lomar_cli.aggregation.base import Aggregate
 from lomar_cli.aggregation.registry import DEFAULT_RULE
 from lomar_cli.errors import LomarError, UsageError
+from lomar_cli.files import foreign
 from lomar_cli.files.atomic import check_output
+from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import Model, parameters_sha256, write_model
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, open_round
@@ -82,7 +84,7 @@ def aggregate(
     root: Path | None = None,
     held_out: HeldOut | None = None,
 ) -> Aggregated:
-    """Write ``base + aggregated update`` as a model file.
+    """Write ``base + aggregated update`` as a model file, or as npz, safetensors or pt by ending.
 
     The start model must be the one that the round says its updates start from. It need not be
     given when that is the all-zero model; ``from_zero`` writes the aggregated update itself.
@@ -142,10 +144,20 @@ def aggregate(
             round_number=found.head.round_number,
             provenance=extend("aggregate", said, inputs, before, seed),
         )
-    write_model(output, model, force)
+    _write(output, model, base_model, force)
     return Aggregated(
         model, found.head.clients, used, votes, shares, checked, said, notes, warnings
     )
+
+
+def _write(output: Path, model: Model, base_model: Path | None, force: bool) -> None:
+    """Write the model as the ending of ``output`` asks, in the types of the start model's file."""
+    kind = foreign.format_of(output)
+    if kind is None:
+        write_model(output, model, force)
+        return
+    types = read_parameters(base_model).types if base_model is not None else {}
+    foreign.write_parameters(output, kind, model.parameters, types, force)
 
 
 def document(done: Aggregated) -> dict[str, Any]:

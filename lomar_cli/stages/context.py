@@ -133,4 +133,6 @@ def _alike(found: Round, other: Round, option: str) -> Updates:
         if name not in wanted:
             raise InputError(f"{shown}: updates/{printable(name)}: is not in the round")
     tensors = {name: other.updates.tensors[name] for name in wanted}
-    return replace(other.updates, tensors=tensors, output=found.head.output)
+    return replace(
+        other.updates, tensors=tensors, output=found.head.output, buffers=found.head.buffers
+    )

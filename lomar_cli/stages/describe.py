@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lomar_cli.errors import InputError
+from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files import h5
 from lomar_cli.files.model import read_model
+from lomar_cli.files.output_layer import likely_output, output_candidates
 from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import Scores, parse_scores, read_scores
 from lomar_cli.files.split import Split, read_split
@@ -18,10 +19,11 @@ from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json, read_truth
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, layers: bool = False) -> dict[str, Any]:
     """Read ``path`` whole, checking all that its reader checks, and return what it holds.
 
-    The keys are ``kind``, ``sha256``, kind-specific facts, and ``provenance``.
+    The keys are ``kind``, ``sha256``, kind-specific facts, and ``provenance``; with ``layers``, of
+    a round or model, also the parameters that could be its output layer, and the likely one.
     """
     if not path.is_file():
         raise InputError(f"{printable(str(path))}: no such file")
@@ -37,8 +39,32 @@ def describe(path: Path) -> dict[str, Any]:
         describers = {"round": _round, "model": _model, "split": _split, "scores": _scores}
         if kind not in describers:
             raise InputError(f"{printable(str(path))}: format: '{printable(kind)}' is not known")
-        return {**head, **describers[kind](path)}
+        found = {**head, **describers[kind](path)}
+        if layers:
+            if kind not in ("round", "model"):
+                raise UsageError(f"--layers: a {kind} file has no layers")
+            found["output_candidates"] = _candidates(path, kind)
+        return found
+    if layers:
+        raise UsageError("--layers: only rounds and models have layers")
     return _text(path)
+
+
+def _candidates(path: Path, kind: str) -> dict[str, str]:
+    """The possible output layers, each with its labels and bias, and which of them is likely."""
+    if kind == "round":
+        with open_round(path, verify=False) as found:
+            scored = found.updates.scored().tensors
+            shapes = {name: tuple(tensor.shape[1:]) for name, tensor in scored.items()}
+    else:
+        shapes = {n: tuple(v.shape) for n, v in read_model(path).parameters.items()}
+    likely, why = likely_output(shapes)
+    return {
+        one.weight: f"{shapes[one.weight][one.label_axis]} labels along axis {one.label_axis}, "
+        + (f"bias {one.bias}" if one.bias else "no bias")
+        + (f" (likely: {why})" if likely == one else "")
+        for one in output_candidates(shapes)
+    }
 
 
 def _round(path: Path) -> dict[str, Any]:
@@ -53,6 +79,7 @@ def _round(path: Path) -> dict[str, Any]:
             "output_layer": head.output.weight if head.output else None,
             "labels": found.updates.label_count if head.output else None,
             "num_examples": _span(head.num_examples),
+            "buffers": sorted(head.buffers),
             "tensors": {n: f"{head.dtypes[n]} {list(s)}" for n, s in head.shapes.items()},
             "provenance": found.provenance,
         }

@@ -4,33 +4,52 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.errors import InputError, UsageError
-from lomar_cli.files import arrays
+from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import check_output
+from lomar_cli.files.buffers import find_buffers
+from lomar_cli.files.importers.base import DEFAULT_MAX_BYTES, Arrays, One
+from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import parameters_sha256
+from lomar_cli.files.output_layer import resolve_output
 from lomar_cli.files.provenance import extend, file_sha256
-from lomar_cli.files.round import RoundHead, check_clients, create_round
+from lomar_cli.files.round import RoundHead, create_round
+from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.text import printable
-from lomar_cli.files.updates import resolve_output
-
-Arrays = dict[str, NDArray[Any]]
+from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
+from lomar_cli.stages.direction import Direction
 
 
 @dataclass(frozen=True)
 class Dumped:
-    """The new round's head, how its output layer was found, and which files were passed over."""
+    """The new round's head, how its output layer was found, and which files were passed over.
+
+    ``warnings`` are sentences that no one should miss.
+    """
 
     head: RoundHead
     output_layer: str
-    ignored: list[Path]
+    ignored: Sequence[Path]
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which parameters: ``layers`` alone are kept (None: all), and which of them are scored.
+
+    ``include`` are patterns of buffers to score all the same, ``exclude`` of parameters not to.
+    """
+
+    layers: Sequence[str] | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
 
 
 def dump(
@@ -38,21 +57,23 @@ def dump(
     output: Path,
     base_model: Path | None = None,
     differences: bool = False,
-    layers: Sequence[str] | None = None,
+    selection: Selection | None = None,
     output_layer: str | None = None,
     label_axis: int | None = None,
     weights: Path | None = None,
-    round_number: int = 1,
-    max_bytes: int = arrays.DEFAULT_MAX_BYTES,
+    round_number: int | None = None,
+    client_pattern: str | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
     force: bool = False,
     advance: Callable[[int], None] = lambda count: None,
     begin: Callable[[int], None] = lambda total: None,
 ) -> Dumped:
-    """Write the round of the client files ``paths`` (files or folders), one client a file.
+    """Write the round of the client files ``paths`` (files or folders; any known format).
 
     With ``base_model`` the files hold trained parameters and the difference is stored; with
-    ``differences`` they hold updates already. One of the two must be said. Memory is bounded by
-    one client.
+    ``differences`` they hold updates already. One of the two must be said. Memory is bounded by a
+    few clients. ``weights`` is a sidecar (``sidecar.read_sidecar``); ``round_number`` counts
+    before the one that it may name.
     """
     check_output(output, force)
     if (base_model is None) == (not differences):
@@ -60,103 +81,136 @@ def dump(
             "say what the files hold: --base-model FILE when they are trained parameters (the "
             "difference to FILE is taken), or --differences when they are updates already"
         )
-    files, ignored = arrays.find_clients(paths)
-    clients = [path.stem for path in files]
-    check_clients(clients, "client files (a client is named as its file)")
-    base = arrays.read_parameters_file(base_model) if base_model is not None else None
-    first = _chosen(arrays.read_arrays(files[0], max_bytes), layers, files[0])
-    shapes = {name: array.shape for name, array in first.items()}
-    dtypes = {name: array.dtype for name, array in first.items()}
-    if base is not None and base_model is not None:
-        base = _chosen(base, layers, base_model)
-        _compare(base, shapes, dtypes, base_model, files[0])
-    layer, how = resolve_output(shapes, output_layer, label_axis)
-    head = RoundHead(
-        clients=clients,
-        num_examples=_num_examples(clients, weights),
-        shapes=shapes,
-        dtypes=dtypes,
-        output=layer,
-        labels=[],
-        round_number=round_number,
-        base_sha256=parameters_sha256(base) if base is not None else "",
+    selection = selection or Selection()
+    clients = ClientFiles.find(paths, max_bytes, client_pattern)
+    beside = read_sidecar(weights) if weights is not None else None
+    _, first = next(iter(clients.read(max_bytes, selection.layers)))
+    base = _base(base_model, first, clients.files[0], selection.layers, max_bytes)
+    head, how = _head(
+        clients, first, base, beside, round_number, selection, output_layer, label_axis
     )
-    inputs = {"clients": _listing_sha256(files)}
+    inputs: dict[str, str] = {}
     if weights is not None:
         inputs["weights"] = file_sha256(weights)
     if base is not None:
         inputs["base_model"] = head.base_sha256
-    said = {
-        "differences": differences,
-        "layers": list(layers) if layers else None,
-        "output_layer": layer.weight if layer else None,
-        "label_axis": layer.label_axis if layer else None,
-        "round_number": round_number,
-    }
-    begin(len(files))
-    with create_round(output, head, extend("dump", said, inputs), force) as writer:
-        for row, path in enumerate(files):
-            found = _chosen(arrays.read_arrays(path, max_bytes), layers, path)
-            _compare(found, shapes, dtypes, path, files[0])
-            with np.errstate(all="ignore"):
-                updates = {n: (found[n] - base[n] if base else found[n])[None] for n in shapes}
-            writer.write(row, updates)
+    said = _said(head, differences, selection, client_pattern)
+    scored = [name for name in head.shapes if name not in head.buffers]
+    direction = Direction(None if base is None else {name: base[name] for name in scored})
+    begin(len(clients.names))
+    steps = extend("dump", said, inputs)
+    counts: list[int | None] = []
+    # One thread hashes the files while this one reads and writes: each waits for the disk or
+    # computes outside Python.
+    with ThreadPoolExecutor(1) as beside_us, create_round(output, head, steps, force) as writer:
+        digests = _Digests(beside_us, clients.files)
+        for row, (path, one) in enumerate(clients.read(max_bytes, selection.layers)):
+            digests.reach(path)
+            direction.add({name: one.arrays[name] for name in scored})
+            writer.write(row, {n: _update(one.arrays, base, n, head)[None] for n in head.shapes})
+            counts.append(one.num_examples)
             advance(1)
-    return Dumped(head, how, ignored)
+        # Known only now; the steps are written when the round is sealed.
+        inputs["clients"] = digests.listing()
+        source = printable(str(weights))
+        given = beside.num_examples if beside is not None else None
+        found = np.array(client_counts(clients.names, counts, given, source), np.int64)
+        writer.handle["clients/num_examples"][...] = found
+    warning = direction.warning()
+    return Dumped(
+        replace(head, num_examples=found), how, clients.ignored, [warning] if warning else []
+    )
 
 
-def _listing_sha256(files: Sequence[Path]) -> str:
-    """SHA-256 of what ``sha256sum FILES`` prints in their folder: one digest for all of them."""
-    lines = [f"{file_sha256(path)}  {path.name}\n" for path in files]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _head(
+    clients: ClientFiles,
+    first: One,
+    base: Arrays | None,
+    beside: Sidecar | None,
+    round_number: int | None,
+    selection: Selection,
+    output_layer: str | None,
+    label_axis: int | None,
+) -> tuple[RoundHead, str]:
+    """The round's head, its counts still to come, and how the output layer was found."""
+    buffers = find_buffers(first.types, selection.include, selection.exclude)
+    shapes = {name: array.shape for name, array in first.arrays.items()}
+    scored = {name: shape for name, shape in shapes.items() if name not in buffers}
+    layer, how = resolve_output(scored, output_layer, label_axis)
+    number = round_number
+    if number is None:
+        number = beside.round_number if beside is not None else None
+    kinds = {
+        # A difference of half-precision numbers is rarely one: it is taken in float32.
+        name: array.dtype if base is None else np.result_type(array.dtype, np.float32)
+        for name, array in first.arrays.items()
+    }
+    head = RoundHead(
+        clients=clients.names,
+        num_examples=np.ones(len(clients.names), np.int64),
+        shapes=shapes,
+        dtypes=kinds,
+        output=layer,
+        labels=[],
+        round_number=1 if number is None else number,
+        base_sha256=parameters_sha256(base) if base is not None else "",
+        buffers=buffers,
+    )
+    return head, how
 
 
-def _chosen(found: Arrays, layers: Sequence[str] | None, path: Path) -> Arrays:
-    if layers is None:
-        return found
-    if not layers:
-        raise UsageError("--layers: names nothing; give names or patterns, such as fc.*")
-    for pattern in layers:
-        if not any(fnmatchcase(name, pattern) for name in found):
-            listed = ", ".join(printable(name, 40) for name in list(found)[:12])
-            raise InputError(
-                f"{printable(str(path))}: --layers: nothing matches '{pattern}' "
-                f"(there are: {listed})"
-            )
-    return {n: a for n, a in found.items() if any(fnmatchcase(n, p) for p in layers)}
+def _said(
+    head: RoundHead, differences: bool, selection: Selection, client_pattern: str | None
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "differences": differences,
+        "layers": list(selection.layers) if selection.layers else None,
+        "output_layer": head.output.weight if head.output else None,
+        "label_axis": head.output.label_axis if head.output else None,
+        "round_number": head.round_number,
+    }
+    if selection.include or selection.exclude:
+        said["include"], said["exclude"] = list(selection.include), list(selection.exclude)
+    if client_pattern is not None:
+        said["client_pattern"] = client_pattern
+    return said
 
 
-def _compare(
-    found: Arrays,
-    shapes: dict[str, tuple[int, ...]],
-    dtypes: dict[str, np.dtype[Any]],
-    path: Path,
+def _base(
+    path: Path | None,
+    first: One,
     reference: Path,
-) -> None:
-    """Refuse a file whose names, shapes or types differ from the first client's."""
-    shown, other = printable(str(path)), printable(reference.name)
-    for name in shapes:
-        if name not in found:
-            raise InputError(f"{shown}: {printable(name)}: is missing, {other} has it")
-    for name, array in found.items():
-        if name not in shapes:
-            raise InputError(f"{shown}: {printable(name)}: is there, but not in {other}")
-        if array.shape != shapes[name]:
-            raise InputError(
-                f"{shown}: {printable(name)}: has shape {array.shape}, {other} has {shapes[name]}"
-            )
-        if array.dtype != dtypes[name]:
-            raise InputError(
-                f"{shown}: {printable(name)}: has type {array.dtype}, {other} has {dtypes[name]}"
-            )
+    layers: Sequence[str] | None,
+    max_bytes: int,
+) -> Arrays | None:
+    if path is None:
+        return None
+    found = chosen(read_parameters(path, max_bytes), layers, path)
+    compare(found, first, path, printable(reference.name), base=True)
+    return found.arrays
 
 
-def _num_examples(clients: Sequence[str], weights: Path | None) -> NDArray[np.int64]:
-    """Sample counts from a CSV file, or 1 for everybody."""
-    if weights is None:
-        return np.ones(len(clients), np.int64)
-    given = arrays.read_weights(weights)
-    for name in clients:
-        if name not in given:
-            raise InputError(f"{printable(str(weights))}: has no line for client '{name}'")
-    return np.array([given[name] for name in clients], np.int64)
+def _update(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) -> NDArray[Any]:
+    if base is None:
+        return arrays[name]
+    dtype = head.dtypes[name]
+    with np.errstate(all="ignore"):
+        found: NDArray[Any] = arrays[name].astype(dtype) - base[name].astype(dtype)
+    return found
+
+
+class _Digests:
+    """SHA-256 of every file, taken by another thread as the files are reached."""
+
+    def __init__(self, pool: ThreadPoolExecutor, files: Sequence[Path]) -> None:
+        self._pool, self._files = pool, files
+        self._taken: dict[Path, Future[str]] = {}
+
+    def reach(self, path: Path) -> None:
+        if path not in self._taken:
+            self._taken[path] = self._pool.submit(file_sha256, path)
+
+    def listing(self) -> str:
+        """SHA-256 of what ``sha256sum FILES`` prints in their folder: one digest for all."""
+        lines = [f"{self._taken[path].result()}  {path.name}\n" for path in self._files]
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -5,34 +5,47 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lomar_cli.errors import InputError, OutputExistsError, UsageError
-from lomar_cli.files import h5
-from lomar_cli.files.arrays import write_npz
-from lomar_cli.files.atomic import atomic_path, check_output
+from lomar_cli.files import foreign, h5
+from lomar_cli.files.atomic import check_output
 from lomar_cli.files.model import read_model
+from lomar_cli.files.parquet import write_parquet
 from lomar_cli.files.round import Round, open_round
 from lomar_cli.files.scores import format_of, read_scores, write_scores
 from lomar_cli.files.text import printable
 
-CLIENT_IDS = "client_ids"
+# Clients copied at a time; the rest of a large round stays in its file.
+_MEMORY = 2**28
 
 
-def export(path: Path, output: Path, kind: str | None = None, force: bool = False) -> str:
+def export(
+    path: Path,
+    output: Path,
+    kind: str | None = None,
+    force: bool = False,
+    folder: bool = False,
+) -> str:
     """Export the round, model or scores in ``path``; return a sentence about what was written.
 
-    A round goes to one ``.npz`` (arrays over clients, and ``client_ids``) or, when ``output`` does
-    not end so, to a folder of one npz a client; a model to ``.npz``; scores to csv, tsv, json, h5.
+    A round goes to one ``.npz``, ``.safetensors`` or ``.pt`` (arrays over clients, and
+    ``client_ids``) or, with ``folder`` or when neither ``kind`` nor the ending of ``output`` names
+    a format, to a folder of one file a client (by default npz); a model to the same formats;
+    scores to csv, tsv, json, h5, parquet.
     """
     if not h5.is_hdf5(path):
+        if folder:
+            raise UsageError("--folder: only a round has clients")
         return _scores(path, output, kind, force)
     with h5.open_read(path) as reader:
         found = reader.string("format").removeprefix("lomar/")
+    if found == "round":
+        return _round(path, output, kind, force, folder)
+    if folder:
+        raise UsageError(f"--folder: only a round has clients, this is a {printable(found)} file")
     writers: dict[str, Callable[[Path, Path, str | None, bool], str]] = {
-        "round": _round,
         "model": _model,
         "scores": _scores,
     }
@@ -43,37 +56,45 @@ def export(path: Path, output: Path, kind: str | None = None, force: bool = Fals
 
 def _scores(path: Path, output: Path, kind: str | None, force: bool) -> str:
     scores = read_scores(path)
-    write_scores(output, scores, kind or format_of(output), force)
+    if (kind or output.suffix.lower().lstrip(".")) == "parquet":
+        write_parquet(output, scores, force)
+    else:
+        write_scores(output, scores, kind or format_of(output), force)
     return f"{len(scores.clients)} clients"
 
 
 def _model(path: Path, output: Path, kind: str | None, force: bool) -> str:
-    _only_npz(output, kind)
+    wanted = kind or foreign.format_of(output)
+    if wanted not in foreign.FORMATS:
+        raise UsageError(
+            f"{printable(str(output))}: a model is exported as .npz, .safetensors or .pt"
+        )
     model = read_model(path)
-    with atomic_path(output, force) as temporary, temporary.open("wb") as stream:
-        write_npz(stream, dict(model.parameters))
+    foreign.write_parameters(output, wanted, model.parameters, force=force)
     return f"{len(model.parameters)} parameters"
 
 
-def _round(path: Path, output: Path, kind: str | None, force: bool) -> str:
-    with open_round(path) as found:
+def _round(path: Path, output: Path, kind: str | None, force: bool, folder: bool) -> str:
+    if kind is not None and kind not in foreign.FORMATS:
+        raise UsageError(f"--format {kind}: a round is exported as {', '.join(foreign.FORMATS)}")
+    by_ending = foreign.format_of(output)
+    with open_round(path, _MEMORY) as found:
         names = found.head.clients
-        if output.suffix.lower() == ".npz" or kind == "npz":
-            check_output(output, force)
-            if CLIENT_IDS in found.head.shapes:
-                raise InputError(f"{printable(str(path))}: has a parameter named '{CLIENT_IDS}'")
-            tensors = {n: np.asarray(t[...]) for n, t in found.updates.tensors.items()}
-            with atomic_path(output, force) as temporary, temporary.open("wb") as stream:
-                write_npz(stream, {**tensors, CLIENT_IDS: np.array(names, dtype=np.str_)})
-            return f"{len(names)} clients in one file"
-        if kind is not None:
-            raise UsageError(f"--format {kind}: a round is exported as npz")
-        _client_files(found, output, force)
-        return f"{len(names)} clients, one file each"
+        wanted = kind or by_ending
+        if folder or wanted is None:
+            _client_files(found, output, kind or "npz", force)
+            return f"{len(names)} clients, one file each"
+        check_output(output, force)
+        counts = found.head.num_examples
+        try:
+            foreign.write_clients(output, wanted, found.updates.tensors, names, counts, force)
+        except InputError as error:
+            raise InputError(f"{printable(str(path))}: {error}") from None
+        return f"{len(names)} clients in one file"
 
 
-def _client_files(found: Round, folder: Path, force: bool) -> None:
-    """A folder with one npz a client, made beside its place and renamed when complete."""
+def _client_files(found: Round, folder: Path, kind: str, force: bool) -> None:
+    """A folder with one file a client, made beside its place and renamed when complete."""
     if not folder.parent.is_dir():
         raise UsageError(
             f"{printable(str(folder))}: there is no folder {printable(str(folder.parent))}; "
@@ -83,11 +104,12 @@ def _client_files(found: Round, folder: Path, force: bool) -> None:
         raise OutputExistsError(f"{printable(str(folder))}: exists already; use -f to replace it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(
-            f"{printable(str(folder))}: is a file; name a folder, or a file ending in .npz"
+            f"{printable(str(folder))}: is a file; name a folder, or a file ending in "
+            f"{', '.join(foreign.ENDINGS)}"
         )
-    if folder.exists() and any(item.suffix != ".npz" for item in folder.iterdir()):
+    if folder.exists() and any(i.suffix.lower() not in foreign.ENDINGS for i in folder.iterdir()):
         raise UsageError(
-            f"{printable(str(folder))}: holds more than npz files and is not replaced; "
+            f"{printable(str(folder))}: holds more than exported files and is not replaced; "
             "name another folder"
         )
     for client in found.head.clients:
@@ -103,12 +125,12 @@ def _client_files(found: Round, folder: Path, force: bool) -> None:
     new.mkdir()
     try:
         for row, client in enumerate(found.head.clients):
-            one: dict[str, Any] = {
+            one = {
                 name: np.asarray(tensor[row : row + 1])[0]
                 for name, tensor in found.updates.tensors.items()
             }
-            with (new / f"{client}.npz").open("wb") as stream:
-                write_npz(stream, one)
+            with (new / f"{client}.{kind}").open("wb") as stream:
+                foreign.write_client(stream, kind, one, int(found.head.num_examples[row]))
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -116,8 +138,3 @@ def _client_files(found: Round, folder: Path, force: bool) -> None:
         for leftover in (new, old):
             if leftover.exists():
                 shutil.rmtree(leftover)
-
-
-def _only_npz(output: Path, kind: str | None) -> None:
-    if (kind or output.suffix.lower().lstrip(".")) != "npz":
-        raise UsageError(f"{printable(str(output))}: a model is exported as .npz")

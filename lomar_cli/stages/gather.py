@@ -34,6 +34,8 @@ class Gather:
     def __call__(self, head: RoundHead) -> Gathered | None:
         names = chosen_layers(head, self._layers)
         shapes, output = head.shapes, head.output
+        if names is None and head.buffers:
+            names = [name for name in shapes if name not in head.buffers]
         if names is not None and output is not None and output.weight not in names:
             return None  # the judge will say what is wrong with it
         dtype = np.dtype(np.result_type(*(head.dtypes[n] for n in names or shapes), np.float32))

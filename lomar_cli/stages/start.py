@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, UsageError
-from lomar_cli.files.arrays import read_parameters_file
 from lomar_cli.files.h5 import Provenance, is_hdf5
+from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import parameters_sha256, read_model
 from lomar_cli.files.round import Round
 from lomar_cli.files.text import printable
@@ -42,7 +42,7 @@ def start_model(
     if from_zero:
         raise UsageError("give either --model or --from-zero")
     shown = printable(str(base_model))
-    base = read_parameters_file(base_model)
+    base = read_parameters(base_model).arrays
     chain = (read_model(base_model).provenance or []) if is_hdf5(base_model) else []
     shapes = {name: array.shape for name, array in base.items()}
     if shapes != {name: tuple(shape) for name, shape in head.shapes.items()}:

@@ -133,8 +133,8 @@ def test_clients_that_differ(what, tmp_path):
     dump(tmp_path, 3, ["second.npz", mention, "first.npz"], first, second)
 
 
-@pytest.mark.parametrize("dtype", ["i8", "?", "c8", "U3", "u1", "M8[s]"])
-def test_arrays_that_hold_no_floats(dtype, tmp_path):
+@pytest.mark.parametrize("dtype", ["c8", "U3", "M8[s]", "V4"])
+def test_arrays_that_hold_no_numbers(dtype, tmp_path):
     path = write_client(tmp_path / "ints.npz", {**GOOD, "fc.bias": np.ones(3, "i8").astype(dtype)})
     dump(tmp_path, 3, ["ints.npz", "fc.bias"], path)
 

@@ -88,7 +88,7 @@ def test_the_only_candidate_is_the_output_layer(folder, tmp_path):
 
 
 def test_two_candidates_are_listed_and_one_can_be_named(tmp_path):
-    one = {"a.weight": np.ones((3, 4), np.float32), "b.weight": np.ones((5, 3), np.float32)}
+    one = {"a.weight": np.ones((3, 4), np.float32), "b.weight": np.ones((5, 6), np.float32)}
     np.savez(tmp_path / "c.npz", **one)
     base = ("dump", tmp_path / "c.npz", "--differences", "-o", tmp_path / "r.h5")
     refused(tmp_path, 2, ["--output-layer", "a.weight", "b.weight", "none"], *base)

@@ -16,7 +16,8 @@ def test_a_round_becomes_one_npz(round_file, tmp_path):
     ran = works("export", round_file, "-o", tmp_path / "all.npz")
     assert "8 clients in one file" in ran.stderr
     with np.load(tmp_path / "all.npz", allow_pickle=False) as found:
-        assert set(found) == {"fc.weight", "fc.bias", "client_ids"}
+        assert set(found) == {"fc.weight", "fc.bias", "client_ids", "num_examples"}
+        assert found["num_examples"].tolist() == [10] * 8
         assert found["client_ids"].tolist() == [f"c{n}" for n in range(8)]
         for name, array in read_updates(round_file).items():
             np.testing.assert_array_equal(found[name], array)

@@ -71,8 +71,9 @@ SHARED = {
     for name in {name for found in OPTIONS.values() for name in found}
 }
 # The field's own words clash here, and each is the one that people look for: a model's architecture
-# or its file, a file of sample counts or how to weigh by them.
-TWO_WORDS = {"--model", "--weights"}
+# or its file, a file of sample counts or how to weigh by them, which
+# layers to look at or what layers there are.
+TWO_WORDS = {"--model", "--weights", "--layers"}
 SHARED = {
     name: users
     for name, users in sorted(SHARED.items())

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.arrays import read_arrays, read_weights, write_npz
+from lomar_cli.files.arrays import read_arrays, write_npz
+from lomar_cli.files.sidecar import read_sidecar
 from tests.files.names import names
 
 ARRAYS = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.zeros(3)}
@@ -118,7 +119,7 @@ def test_any_text_as_weights(text, folder):
     path = folder / "weights.csv"
     path.write_text(f"client,num_examples\n{text}", "utf-8", newline="")
     try:
-        found = read_weights(path)
+        found = read_sidecar(path).num_examples
     except InputError as error:
         assert "weights.csv" in str(error)
     else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.arrays import read_parameters_file
+from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import Model, parameters_sha256, read_model, write_model
 from lomar_cli.files.updates import OutputLayer
 from tests.files.names import names
@@ -62,7 +62,7 @@ def test_npz_and_h5_hold_the_same_parameters(tmp_path):
     np.savez(tmp_path / "m.npz", **made)
     write_base(tmp_path / "m.h5", made)
     digests = {
-        parameters_sha256(read_parameters_file(tmp_path / name)) for name in ("m.npz", "m.h5")
+        parameters_sha256(read_parameters(tmp_path / name).arrays) for name in ("m.npz", "m.h5")
     }
     assert digests == {parameters_sha256(made)}
 

@@ -114,4 +114,5 @@ def test_geometry_along_the_median(memory):
     middle = np.median(flat, axis=0)
     inner, lengths, length = Geometry(updates, memory).along_median
     np.testing.assert_allclose(inner, flat @ middle, rtol=1e-10)
+    np.testing.assert_allclose(lengths, np.linalg.norm(flat, axis=1), rtol=1e-10)
     np.testing.assert_allclose(length, np.linalg.norm(middle), rtol=1e-10)

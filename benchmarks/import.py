@@ -1,0 +1,77 @@
+"""What an import costs beside copying the same files.
+
+    python benchmarks/import.py [CLIENTS] [SIZE] [TIMES]
+
+Makes CLIENTS (200) safetensors files of SIZE (6,000,000) float32 numbers in a temporary folder,
+copies them and syncs the copies, and imports them with `lomar dump --differences`; in turn, TIMES
+(3) times, of which the best counts. CPU time tells more where the machine has other work. Needs
+three times CLIENTS * SIZE * 4 bytes of disk (LOMAR_BENCHMARK_DIR).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+
+def copied(source: Path, target: Path) -> tuple[float, float]:
+    target.mkdir()
+    began, cpu = time.perf_counter(), time.process_time()
+    for path in sorted(source.iterdir()):
+        shutil.copyfile(path, target / path.name)
+        with (target / path.name).open("rb") as stream:
+            os.fsync(stream.fileno())
+    taken = time.perf_counter() - began, time.process_time() - cpu
+    shutil.rmtree(target)
+    return taken
+
+
+def imported(source: Path, target: Path) -> tuple[float, float]:
+    options = ["--differences", "--output-layer", "fc.weight", "-q", "-o", target]
+    command = [sys.executable, "-m", "lomar_cli", "dump", source, *options]
+    began, cpu = time.perf_counter(), children()
+    subprocess.run(list(map(str, command)), check=True)
+    taken = time.perf_counter() - began, children() - cpu
+    target.unlink()
+    return taken
+
+
+def children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main(clients: int = 200, size: int = 6_000_000, times: int = 3) -> None:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("LOMAR_BENCHMARK_DIR")) as folder:
+        source = Path(folder) / "clients"
+        source.mkdir()
+        rng = np.random.default_rng(0)
+        noise = rng.normal(size=2 * size).astype(np.float32)
+        for number in range(clients):
+            body = noise[number * 997 :][: size - 1010].copy()
+            weight = rng.normal(size=(10, 100)).astype(np.float32)
+            one = {"body": body, "fc.weight": weight, "fc.bias": weight[:, 0].copy()}
+            save_file(one, source / f"c{number:04}.safetensors")
+        copies, imports = [], []
+        for _ in range(times):
+            copies.append(copied(source, Path(folder) / "copy"))
+            imports.append(imported(source, Path(folder) / "r.h5"))
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        print(f"{clients} clients x {size:,} float32, {clients * size * 4 / 1e9:.1f} GB")
+        for name, each in (("copying", copies), ("importing", imports)):
+            print(f"{name} {min(w for w, _ in each):.1f} s, CPU {min(c for _, c in each):.1f} s")
+        ratio = min(w for w, _ in imports) / min(w for w, _ in copies)
+        print(f"importing takes {ratio:.2f} times as long, and {most:.2f} GB of memory at most")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""Judging updates from Python: what ``lomar score`` does, without files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lomar_cli.errors import UsageError
+from lomar_cli.files.buffers import find_buffers
+from lomar_cli.files.importers.base import One, one_client, whole_count
+from lomar_cli.files.output_layer import resolve_output
+from lomar_cli.files.round import DEFAULT_MEMORY, Round, RoundHead, check_clients
+from lomar_cli.files.scores import Scores
+from lomar_cli.files.text import printable
+from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
+from lomar_cli.stages.client_files import compare
+from lomar_cli.stages.gather import chosen_layers
+from lomar_cli.stages.score import table
+
+# One client's arrays: by name, or in a fixed order, as Flower's parameters are.
+Named = Mapping[str, ArrayLike] | Sequence[ArrayLike]
+
+
+def score_updates(
+    updates: Mapping[str, Named],
+    *,
+    base_model: Named | None = None,
+    output_layer: str | None = None,
+    label_axis: int | None = None,
+    labels: Sequence[str] = (),
+    num_examples: Mapping[str, int] | None = None,
+    method: str = DEFAULT_METHOD,
+    options: Mapping[str, Any] | None = None,
+    layers: Sequence[str] | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    round_number: int = 1,
+    seed: int = 0,
+    jobs: int = 1,
+    memory: int = DEFAULT_MEMORY,
+) -> Scores:
+    """Judge the clients of one round; the same as ``lomar dump`` and ``lomar score`` on files.
+
+    Args:
+        updates: each client's update by its id: arrays by parameter name, all alike, or a list of
+            arrays, which are then named ``"0"``, ``"1"`` and so on. float16, float32 or float64.
+            Integers and running statistics are not scored.
+        base_model: when given, ``updates`` hold trained parameters and this is what they started
+            from; the difference is judged.
+        output_layer: the weight that holds a block per label, or ``"none"``; None finds it where
+            names and shapes leave one.
+        label_axis: its axis over labels: 0 in torch, 1 in Keras and JAX.
+        labels: names of the labels, for reasons and column names.
+        num_examples: how many samples each client says it has; 1 each by default. Clients that
+            are not in ``updates`` are passed over.
+        method: as in ``lomar list methods``; ``options`` are the method's own.
+        layers: patterns of parameter names to look at, all by default; ``include`` and
+            ``exclude`` say which are scored, as in ``lomar dump``.
+        round_number: the round's number, for provenance.
+        seed: for methods that draw.
+        jobs: threads to use.
+        memory: bytes to stay within, roughly, beside the updates themselves.
+
+    Returns:
+        Scores: ``clients`` in the order of ``updates``, ``suspicion`` (n,) float64, higher is
+        worse, ``keep`` (n,) bool, and all columns of the table in ``columns``. Its
+        ``round_sha256`` is empty: there is no round file that it speaks of.
+
+    Raises:
+        InputError: the updates are not alike, or hold what no update holds.
+        UsageError: the options do not fit together or do not fit the updates.
+    """
+    made = METHODS.make(method, dict(options or {}))
+    names = list(updates)
+    check_clients(names, "updates")
+    clients = [_one(f"client '{printable(name, 40)}'", updates[name]) for name in names]
+    first = clients[0]
+    base = _one("base_model", base_model) if base_model is not None else None
+    for name, one in zip(names, clients, strict=True):
+        compare(one, first, Path(f"client '{name}'"), "the first client")
+    if base is not None:
+        compare(base, first, Path("base_model"), "the first client", base=True)
+    buffers = find_buffers(first.types, include, exclude)
+    shapes = {name: array.shape for name, array in first.arrays.items()}
+    scored = {name: shape for name, shape in shapes.items() if name not in buffers}
+    output, _ = resolve_output(scored, output_layer, label_axis)
+    if labels and (output is None or len(labels) != shapes[output.weight][output.label_axis]):
+        raise UsageError(f"labels: {len(labels)} names do not fit the output layer")
+    tensors = {name: _stacked(name, clients, base) for name in shapes}
+    counts = _counts(names, clients, num_examples)
+    head = RoundHead(
+        clients=names,
+        num_examples=counts,
+        shapes=shapes,
+        dtypes={name: tensor.dtype for name, tensor in tensors.items()},
+        output=output,
+        labels=list(labels),
+        round_number=round_number,
+        base_sha256="",
+        buffers=buffers,
+    )
+    seen = Updates(names, counts, tensors, output, list(labels), buffers=buffers)
+    found = Round(Path("updates"), head, seen, "", [])
+    judged = judge(seen, made, chosen_layers(head, layers), memory, jobs, seed)
+    return table(found, method, made, judged, layers, seed, {})
+
+
+def _one(shown: str, arrays: Named) -> One:
+    if not isinstance(arrays, Mapping):
+        arrays = {str(place): array for place, array in enumerate(arrays)}
+    return one_client(shown, {name: np.asarray(array) for name, array in arrays.items()})
+
+
+def _stacked(name: str, clients: Sequence[One], base: One | None) -> NDArray[Any]:
+    """One parameter over all clients, (clients, \\*shape), less the base model's if any."""
+    stacked = np.stack([one.arrays[name] for one in clients])
+    if base is None:
+        return stacked
+    dtype = np.result_type(stacked.dtype, np.float32)
+    with np.errstate(all="ignore"):
+        difference: NDArray[Any] = stacked.astype(dtype) - base.arrays[name].astype(dtype)
+    return difference
+
+
+def _counts(
+    names: Sequence[str], clients: Sequence[One], given: Mapping[str, int] | None
+) -> NDArray[np.int64]:
+    if given is None:
+        inside = [one.num_examples for one in clients]
+        return np.array([1 if count is None else count for count in inside], np.int64)
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise UsageError(f"num_examples: has nothing for client '{printable(missing[0], 40)}'")
+    return np.array([whole_count("num_examples", given[name]) for name in names], np.int64)

@@ -1,0 +1,60 @@
+"""Which parameters are buffers: kept for aggregation, left out of every comparison of clients.
+
+Counters and running statistics say how much data a client saw and on what scale, not what it
+taught the model; a single one can outweigh all weights in a distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from lomar_cli.errors import UsageError
+from lomar_cli.files.text import printable
+
+# The last part of a buffer's name, in torch, Keras and JAX (flax).
+NAMES = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "moving_mean",
+    "moving_variance",
+)
+
+
+def find_buffers(
+    types: Mapping[str, str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> frozenset[str]:
+    """The buffers among parameters of these stored types.
+
+    A parameter is one when it holds integers or truth values, or when the last part of its name
+    says so (``NAMES``). ``include`` are patterns of names that are scored all the same, ``exclude``
+    of further ones that are not. UsageError when a pattern matches nothing or nothing is left.
+    """
+    for option, patterns in (("--include", include), ("--exclude", exclude)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in types):
+                listed = printable(", ".join(list(types)[:12]))
+                raise UsageError(
+                    f"{option}: nothing matches '{printable(pattern)}' (there are: {listed})"
+                )
+    found = frozenset(
+        name
+        for name, kind in types.items()
+        if not _matches(name, include) and (_matches(name, exclude) or _is_buffer(name, kind))
+    )
+    if len(found) == len(types):
+        raise UsageError(
+            "no parameter is left to score: all are integers or running statistics; --include "
+            "PATTERN takes some of them in"
+        )
+    return found
+
+
+def _is_buffer(name: str, kind: str) -> bool:
+    last = name.replace("/", ".").rpartition(".")[2].partition(":")[0]
+    return last in NAMES or not kind.startswith(("float", "bfloat"))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,229 @@
+"""``.pt`` and ``.pth``: a state_dict, or a dict that holds one under a common key.
+
+Such a file is a zip of a pickle and of raw storages. The pickle is looked through before torch is
+even imported: only the few names that tensors are made of are let through, and no storage may
+claim more than its record holds. Then torch loads it with ``weights_only=True``, and with nothing
+else. Old files, from before torch 1.6, and TorchScript are refused.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.errors import InputError, LomarError
+from lomar_cli.files.importers import pt_pickle
+from lomar_cli.files.importers.base import (
+    CLIENT_IDS,
+    NUM_EXAMPLES,
+    One,
+    check_declared,
+    check_rows,
+    fault,
+    from_bfloat16,
+    one_client,
+    row_counts,
+)
+from lomar_cli.files.text import printable
+
+# Where trainers keep a state_dict; NVFlare says "model", Lightning "state_dict".
+KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "updates")
+_OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_TORCH = (2, 10)
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    if head.startswith(_OLD):
+        return True
+    if not head.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, OSError):
+        return False
+
+
+def clients(path: Path, max_bytes: int) -> list[str] | None:
+    if CLIENT_IDS not in _check(path, max_bytes):
+        return None
+    found = _load(path)
+    return _clients(printable(str(path)), found)
+
+
+def read(path: Path, max_bytes: int) -> Iterator[One]:
+    shown = printable(str(path))
+    _check(path, max_bytes)
+    document = _load(path)
+    names = _clients(shown, document)
+    tensors = _state_dict(shown, document)
+    found = {name: _array(shown, name, tensor) for name, tensor in tensors.items()}
+    bfloat = [name for name, tensor in tensors.items() if _type(tensor) == "bfloat16"]
+    count = document.get(NUM_EXAMPLES)
+    if names is None:
+        if count is not None and NUM_EXAMPLES not in found:
+            found[NUM_EXAMPLES] = np.asarray(_plain(shown, count))
+        yield one_client(shown, found, bfloat)
+        return
+    counts = None if count is None else row_counts(shown, _plain(shown, count), len(names))
+    for name, array in found.items():
+        check_rows(shown, name, array.shape, len(names))
+    for row in range(len(names)):
+        one = one_client(shown, {name: array[row] for name, array in found.items()}, bfloat)
+        yield One(one.arrays, one.types, counts[row] if counts else None)
+
+
+def write(
+    stream: IO[bytes], tensors: Mapping[str, Any], clients: Mapping[str, Any] | None = None
+) -> None:
+    """Write a state_dict, or a round: ``clients`` then holds ``client_ids``, ``num_examples``.
+
+    ``|V2`` stands for the bits of bfloat16.
+    """
+    torch = _torch()
+    made = {}
+    for name, tensor in tensors.items():
+        array = np.array(tensor[()])
+        if array.dtype.kind == "V":
+            made[name] = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        else:
+            made[name] = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    torch.save({**clients, "updates": made} if clients else made, stream)
+
+
+def _check(path: Path, max_bytes: int) -> set[str]:
+    """Look the file through without torch; return the texts in its pickle."""
+    shown = printable(str(path))
+    with path.open("rb") as stream:
+        if stream.read(len(_OLD)) == _OLD:
+            raise InputError(
+                f"{shown}: is in torch's format from before 1.6, a bare pickle, which is never "
+                "loaded; save it again with a newer torch"
+            )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes: dict[str, int] = {}
+            for member in archive.infolist():
+                if member.filename in sizes:
+                    raise fault(shown, member.filename, "is there twice")
+                if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                    raise fault(shown, member.filename, "is compressed, which torch does not do")
+                sizes[member.filename] = member.file_size
+            check_declared(shown, "data", sum(sizes.values()), max_bytes)
+            if sum(sizes.values()) > path.stat().st_size:
+                raise fault(shown, "data", "declares more bytes than the file has")
+            return pt_pickle.check(archive, sizes, shown)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeDecodeError,
+    ) as error:
+        raise InputError(
+            f"{shown}: is a truncated or damaged torch file ({printable(str(error), 60)})"
+        ) from None
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise LomarError(
+            "torch files (.pt) need the extra 'train': pip install 'lomar-cli[train]'; or use "
+            "safetensors, which needs nothing"
+        ) from None
+    found = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if found < _TORCH:
+        raise LomarError(
+            f"torch {printable(torch.__version__)} is too old to load files from strangers safely; "
+            "install torch 2.10 or newer, or use safetensors"
+        )
+    return torch
+
+
+def _load(path: Path) -> Mapping[Any, Any]:
+    torch = _torch()
+    shown = printable(str(path))
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Whatever torch raises on a stranger's bytes, there is no second, laxer way to load them.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{shown}: torch refuses it with weights_only=True ({printable(reason, 80)})"
+        ) from None
+    if not isinstance(found, Mapping):
+        raise InputError(
+            f"{shown}: holds no dict but a {printable(type(found).__name__)}; save "
+            "model.state_dict()"
+        )
+    return found
+
+
+def _state_dict(shown: str, document: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """The document itself when it holds tensors, or the dict of tensors under a common key."""
+    places = [document, *(document[key] for key in KEYS if key in document)]
+    for place in places:
+        if not isinstance(place, Mapping):
+            continue
+        found = {n: t for n, t in place.items() if isinstance(n, str) and hasattr(t, "layout")}
+        if set(found) - {NUM_EXAMPLES}:
+            rest = [n for n in place if n not in found and n not in (NUM_EXAMPLES, CLIENT_IDS)]
+            if rest and place is not document:
+                raise fault(shown, str(rest[0]), "is no tensor, but lies among them")
+            return found
+    raise InputError(
+        f"{shown}: holds no state_dict, neither by itself nor under {', '.join(KEYS)}; save "
+        "model.state_dict()"
+    )
+
+
+def _type(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _array(shown: str, name: str, tensor: Any) -> NDArray[Any]:
+    torch = _torch()
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        raise fault(shown, name, "is sparse, quantised or without numbers; save a plain tensor")
+    # A stride of 0 would let a few bytes stand for any number of values.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise fault(shown, name, "declares more numbers than the file stores; save it contiguous")
+    plain = tensor.detach()
+    if plain.dtype == torch.bfloat16:
+        bits = plain.contiguous().view(torch.int16).numpy().view(np.uint16)
+        return from_bfloat16(bits)
+    try:
+        found: NDArray[Any] = plain.numpy()
+    except (TypeError, RuntimeError):
+        raise fault(
+            shown, name, f"has type {_type(tensor)}, parameters are floats of 16, 32 or 64 bits"
+        ) from None
+    return found
+
+
+def _clients(shown: str, document: Mapping[Any, Any]) -> list[str] | None:
+    names = document.get(CLIENT_IDS)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise fault(shown, CLIENT_IDS, "must be a list of names")
+    return list(names)
+
+
+def _plain(shown: str, count: Any) -> Any:
+    if hasattr(count, "layout"):
+        return _array(shown, NUM_EXAMPLES, count)
+    if isinstance(count, int) and not isinstance(count, bool) and abs(count) < 2**63:
+        return count
+    if isinstance(count, list) and all(type(c) is int and abs(c) < 2**63 for c in count):
+        return np.array(count, np.int64)
+    raise fault(shown, NUM_EXAMPLES, "must be a whole number, or a list of them")

@@ -1,0 +1,364 @@
+"""Client files that mean harm: refused in one line with exit 3, nothing run, nothing written."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.commands import Ran, check_refused, environment, refused, works
+
+MARK = "LOMAR_TEST_WAS_RUN"
+
+
+class Trap:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (exec, (f"open({self.path!r}, 'w').write('run')",))
+
+
+def dump(folder, mention, path):
+    options = ("--differences", "--output-layer", "none", "-o", folder / "r.h5")
+    refused(folder, 3, [path.name, mention], "dump", path, *options)
+    # And as the base model that every command of a server would read.
+    other = ("dump", path, "--base-model", path, "--output-layer", "none", "-o", folder / "r.h5")
+    refused(folder, 3, [path.name], *other)
+
+
+def tensors(header, body=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + body
+
+
+def about(start, end, shape=(2,), kind="F32"):
+    return {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+
+
+TENSORS = {
+    "a header of 2^60 bytes": (tensors({"a": about(0, 8)}, bytes(8), 2**60), "header"),
+    "a header beyond the file": (tensors({"a": about(0, 8)}, bytes(8), 500), "header"),
+    "no JSON": (tensors(b'{"a": nothing}'), "JSON"),
+    "deep JSON": (tensors(b'{"a":' + b"[" * 10**5 + b"]" * 10**5 + b"}"), "JSON"),
+    "overlap": (tensors({"a": about(0, 8), "b": about(4, 12)}, bytes(12)), "overlaps"),
+    "the same bytes twice": (tensors({"a": about(0, 8), "b": about(0, 8)}, bytes(8)), "overlaps"),
+    "a hole": (tensors({"a": about(0, 8), "b": about(12, 20)}, bytes(20)), "hole"),
+    "out of range": (tensors({"a": about(0, 2**40, (2**38,))}, bytes(8)), "--max-bytes"),
+    "just out of range": (tensors({"a": about(0, 16, (4,))}, bytes(8)), "the file has"),
+    "bytes to spare": (tensors({"a": about(0, 8)}, bytes(100)), "the file has"),
+    "backwards": (tensors({"a": about(8, 0)}, bytes(8)), "data_offsets"),
+    "negative": (tensors({"a": about(-8, 0)}, bytes(8)), "data_offsets"),
+    "negative shape": (tensors({"a": about(0, 8, (-2,))}, bytes(8)), "shape"),
+    "a shape that overflows": (tensors({"a": about(0, 8, (2**62, 8))}, bytes(8)), "shape"),
+    "endless but empty": (tensors({"a": about(0, 0, (2**40, 0))}), "empty"),
+    "shape of floats": (tensors({"a": about(0, 8, (2.0,))}, bytes(8)), "shape"),
+    "shape of truth": (tensors({"a": about(0, 4, (True,))}, bytes(4)), "shape"),
+    "a key twice": (
+        tensors(b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
+                b'"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
+        "twice",
+    ),
+    "offsets twice": (
+        tensors(b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],'
+                b'"data_offsets":[0,8]}}', bytes(8)),
+        "twice",
+    ),
+    "an unknown type": (tensors({"a": about(0, 2, (2,), "F8_E4M3")}, bytes(2)), "F8_E4M3"),
+    "truth that is neither": (tensors({"a": about(0, 2, (2,), "BOOL")}, b"\x01\x07"), "truth"),
+    "more fields": (tensors({"a": {**about(0, 8), "code": "x"}}, bytes(8)), "nothing else"),
+    "a list": (tensors(b'{"a":[]}'), "dtype"),
+    "metadata of numbers": (tensors({"__metadata__": {"x": 1}}), "texts"),
+    "clients that do not fit": (
+        tensors({"__metadata__": {"client_ids": '["x"]'}, "a": about(0, 8)}, bytes(8)),
+        "first axis",
+    ),
+    "clients that are no list": (
+        tensors({"__metadata__": {"client_ids": "[" * 10**4}, "a": about(0, 8)}, bytes(8)),
+        "client_ids",
+    ),
+    "a name with an escape": (tensors({"\x1b[2J": about(0, 8)}, bytes(8)), "refused"),
+    "no tensors": (tensors({}), "no arrays"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TENSORS)
+def test_safetensors(what, tmp_path):
+    content, mention = TENSORS[what]
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    dump(tmp_path, mention, path)
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy", "pt", "pth", "safetensors", "h5", "pkl", "bin"])
+def test_a_pickle_under_any_ending(ending, tmp_path):
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(pickle.dumps(Trap(tmp_path / MARK)))
+    dump(tmp_path, "pickle", path)
+    # In a folder it is not passed over where its ending says that it is a client's.
+    if ending != "bin":
+        refused(
+            tmp_path, 3, [path.name], "dump", tmp_path, "--differences", "-o", tmp_path / "r.h5"
+        )
+    assert not (tmp_path / MARK).exists()
+
+
+def torch_zip(path, pickled, records=(), **more):
+    with zipfile.ZipFile(path, "w", **more) as archive:
+        archive.writestr("x/data.pkl", pickled)
+        archive.writestr("x/version", b"3\n")
+        for name, content in records:
+            archive.writestr(f"x/{name}", content)
+    return path
+
+
+def state(numel=b"K\x02", record="0", rebuild=b"torch._utils\n_rebuild_tensor_v2"):
+    """The pickle of {"w": a vector of two}, as torch writes it, with lies where asked."""
+    key = record.encode()
+    return (
+        b"\x80\x02}X\x01\x00\x00\x00wc" + rebuild + b"\n((X\x07\x00\x00\x00storagectorch\n"
+        b"FloatStorage\nX" + struct.pack("<I", len(key)) + key + b"X\x03\x00\x00\x00cpu"
+        + numel + b"tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs."
+    )  # fmt: skip
+
+
+RECORD = [("data/0", bytes(8))]
+TORCH = {
+    "code": (state(rebuild=b"builtins\nexec"), RECORD, "builtins exec"),
+    "code of torch": (state(rebuild=b"torch.hub\nload"), RECORD, "torch.hub load"),
+    "a length that lies": (state(b"J\x00\x00\x00\x40"), RECORD, "declares"),
+    "a length that is negative": (state(b"J\xff\xff\xff\xff"), RECORD, "declares"),
+    "a record that is not there": (state(record="7"), RECORD, "declares"),
+    "a record elsewhere": (state(record="../data/0"), RECORD, "declares"),
+    "a stack global": (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.", RECORD, "opcode"),
+    "an old instance": (b"(S'id'\nios\nsystem\n.", RECORD, "opcode"),
+    "nothing": (b"", RECORD, "data.pkl"),
+    "cut": (state()[:30], RECORD, "data.pkl"),
+    "TorchScript": (state(), [*RECORD, ("code/net.py", b"import os")], "TorchScript"),
+    "big-endian": (state(), [*RECORD, ("byteorder", b"big")], "byteorder"),
+    "an endless text": (b"\x80\x02X\xff\xff\xff\x7f.", RECORD, "data.pkl"),
+}
+
+
+@pytest.mark.parametrize("what", TORCH)
+def test_torch_files(what, tmp_path):
+    pickled, records, mention = TORCH[what]
+    dump(tmp_path, mention, torch_zip(tmp_path / "x.pt", pickled, records))
+
+
+def test_the_honest_file_behind_those_is_read(tmp_path):
+    pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    from lomar_cli.files.importers.pt import read
+
+    (found,) = read(torch_zip(tmp_path / "x.pt", state(), RECORD), 2**20)
+    np.testing.assert_array_equal(found.arrays["w"], [0, 0])
+
+
+def test_torch_files_of_other_times_and_kinds(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    old = tmp_path / "old.pt"
+    torch.save({"w": torch.ones(2)}, old, _use_new_zipfile_serialization=False)
+    dump(tmp_path, "before 1.6", old)
+    old.unlink()
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    dump(tmp_path, "state_dict", tmp_path / "module.pt")
+    torch.save({"w": torch.ones(1).expand(2**40)}, tmp_path / "wide.pt")
+    dump(tmp_path, "w", tmp_path / "wide.pt")
+    torch.save({"w": torch.ones(2, 2).to_sparse()}, tmp_path / "sparse.pt")
+    dump(tmp_path, "data.pkl", tmp_path / "sparse.pt")
+    torch.save({"epoch": 3}, tmp_path / "none.pt")
+    dump(tmp_path, "state_dict", tmp_path / "none.pt")
+    torch.save({"w": torch.ones(2, dtype=torch.complex64)}, tmp_path / "complex.pt")
+    dump(tmp_path, "data.pkl", tmp_path / "complex.pt")
+
+
+def test_zip_bombs(tmp_path):
+    bomb = torch_zip(tmp_path / "a.pt", state(), RECORD, compression=zipfile.ZIP_DEFLATED)
+    dump(tmp_path, "compressed", bomb)
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d,)}\n" % (2**33)
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head
+    with (
+        zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("w.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(start)
+        for _ in range(16):
+            member.write(bytes(2**20))
+    dump(tmp_path, "declares", tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\up", "C:\\x"])
+def test_a_member_that_would_lie_elsewhere_is_a_name_and_nothing_more(name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        stream = io.BytesIO()
+        np.save(stream, np.ones(3, np.float32))
+        archive.writestr(f"{name}.npy", stream.getvalue())
+    before = set(tmp_path.parent.rglob("*"))
+
+    options = ("--differences", "--output-layer", "none")
+    works("dump", tmp_path / "x.npz", *options, "-o", tmp_path / "r.h5")
+    works("export", tmp_path / "r.h5", "-o", tmp_path / "out")
+    wanted = {tmp_path / "r.h5", tmp_path / "out", tmp_path / "out" / "x.npz"}
+    assert set(tmp_path.parent.rglob("*")) - before == wanted
+
+
+def external(handle):
+    handle["layers/x"] = h5py.ExternalLink("other.h5", "/secret")
+
+
+def soft(handle):
+    handle["layers/x"] = h5py.SoftLink("/layers/dense")
+
+
+def cycle(handle):
+    handle["layers/dense/loop"] = handle["layers"]
+
+
+def twice(handle):
+    handle["layers/again"] = handle["layers/dense"]
+
+
+def virtual(handle):
+    layout = h5py.VirtualLayout((2,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "secret", (2,))
+    handle.create_virtual_dataset("layers/x", layout)
+
+
+def outside(handle):
+    handle.create_dataset("layers/x", (2,), "f4", external=[("other.bin", 0, h5py.h5f.UNLIMITED)])
+
+
+def lzf(handle):
+    handle.create_dataset("layers/x", (8,), "f4", compression="lzf")
+
+
+def petabytes(handle):
+    handle.create_dataset("layers/x", (2**50,), "f4", chunks=(1024,))
+
+
+def bomb(handle):
+    handle.create_dataset("layers/x", (2**31,), "f4", chunks=(2**22,), compression="gzip")
+
+
+def huge_chunk(handle):
+    handle.create_dataset("layers/x", (2**30,), "f4", chunks=(2**28,), compression="gzip")
+
+
+def deep(handle):
+    handle["layers/" + "/".join(["a"] * 60)] = np.ones(2)
+
+
+def named_type(handle):
+    handle["layers/x"] = np.dtype("f4")
+
+
+def strings(handle):
+    handle["layers/x"] = np.array(["a", "b"], dtype=h5py.string_dtype())
+
+
+def compound(handle):
+    handle["layers/x"] = np.zeros(3, dtype=[("a", "f4"), ("b", "i4")])
+
+
+def references(handle):
+    handle["layers/x"] = np.array([handle.ref], dtype=h5py.ref_dtype)
+
+
+HDF5 = [
+    external, soft, cycle, twice, virtual, outside, lzf, petabytes, bomb, huge_chunk, deep,
+    named_type, strings, compound, references,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", HDF5, ids=lambda attack: attack.__name__)
+def test_hdf5_like_keras(attack, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = np.ones(2, "f4")
+    (tmp_path / "other.bin").write_bytes(bytes(100))
+    path = tmp_path / "x.weights.h5"
+    with h5py.File(path, "w") as handle:
+        handle["layers/dense/vars/0"] = np.ones((4, 3), "f4")
+        attack(handle)
+    dump(tmp_path, "layers" if attack is not cycle else "", path)
+
+
+def protobuf(*fields):
+    out = b""
+    for number, content in fields:
+        size, length = b"", len(content)
+        while length > 127:
+            size += bytes([length & 127 | 128])
+            length >>= 7
+        out += bytes([number << 3 | 2]) + size + bytes([length]) + content
+    return out
+
+
+def record(raw, kind=b"numpy.ndarray"):
+    return protobuf((1, protobuf((1, b"w"), (2, protobuf((1, b"float32"), (3, kind), (4, raw))))))
+
+
+def npy(shape, body=bytes(8)):
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + body
+
+
+FLOWER = {
+    "endless": record(npy(f"({2**40},)")),
+    "twice": record(npy("(2,)")) * 2,
+    "cut": record(npy("(2,)"))[:-3],
+    "a pickle inside": record(npy("(2,)")) + record(pickle.dumps(1)),
+    "another kind": record(npy("(2,)")) + record(npy("(2,)"), b"torch"),
+    "an endless number": record(npy("(2,)")) + b"\x0a" + b"\xff" * 20,
+}
+
+
+@pytest.mark.parametrize("what", FLOWER)
+def test_flower(what, tmp_path):
+    (tmp_path / "x.bin").write_bytes(FLOWER[what])
+    dump(tmp_path, "", tmp_path / "x.bin")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits are Linux's")
+@pytest.mark.parametrize("what", ["safetensors", "torch", "npz", "deflated", "hdf5"])
+def test_little_memory_is_enough_to_refuse(what, tmp_path):
+    """In a process that may not hold more than 200 MB of data; torch is not even imported."""
+    path = tmp_path / "x"
+    if what == "safetensors":
+        path.write_bytes(TENSORS["a header of 2^60 bytes"][0])
+    elif what == "torch":
+        torch_zip(path, TORCH["a length that lies"][0], RECORD)
+    elif what == "npz":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("w.npy", npy(f"({2**40},)"))
+    elif what == "deflated":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("w.npy", npy(f"({2**31},)", bytes(2**26)))
+    else:
+        with h5py.File(path, "w") as handle:
+            handle["layers/dense/vars/0"] = np.ones((4, 3), "f4")
+            bomb(handle)
+    script = tmp_path / "limited.py"
+    script.write_text(
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (200 * 2**20,) * 2)\n"
+        "sys.argv[0] = 'lomar'\n"
+        "runpy.run_module('lomar_cli', run_name='__main__')\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, script, "dump", path, "--differences", "-o", tmp_path / "r.h5"],
+        capture_output=True, text=True, timeout=60, check=False,
+        env=environment(OPENBLAS_NUM_THREADS="1"),
+    )  # fmt: skip
+    check_refused(Ran(done.returncode, done.stdout, done.stderr), 3, "x")
+    assert not (tmp_path / "r.h5").exists()

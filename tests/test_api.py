@@ -1,0 +1,70 @@
+"""``lomar_cli.score_updates``: light to import, and clear about what it is given."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lomar_cli
+from lomar_cli.errors import InputError, UsageError
+from tests.making import tensors
+
+
+def updates(count=8):
+    made = tensors(count)
+    return {f"c{row}": {n: a[row] for n, a in made.items()} for row in range(count)}
+
+
+def test_the_package_is_light_until_it_is_used():
+    script = "import sys, lomar_cli; print('numpy' in sys.modules, hasattr(lomar_cli, 'nothing'))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_arrays_in_a_list_are_judged_as_arrays_by_name():
+    named = updates()
+    listed = {client: list(arrays.values()) for client, arrays in named.items()}
+    one = lomar_cli.score_updates(named, output_layer="fc.weight")
+    two = lomar_cli.score_updates(listed)
+    np.testing.assert_array_equal(one.suspicion, two.suspicion)
+
+
+def test_what_is_passed_is_left_as_it_is():
+    made = updates()
+    before = {c: {n: a.copy() for n, a in arrays.items()} for c, arrays in made.items()}
+    lomar_cli.score_updates(made, base_model=before["c0"])
+    for client, arrays in made.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, before[client][name])
+
+
+def test_labels_and_counts():
+    found = lomar_cli.score_updates(
+        updates(), labels=["x", "y", "z"], num_examples={f"c{n}": n for n in range(9)}
+    )
+    assert "log_factor_label_z" in found.columns
+    assert list(found.columns["num_examples"]) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "mention"),
+    [
+        ({}, {"method": "nothing"}, UsageError, "nothing"),
+        ({}, {"labels": ["a"]}, UsageError, "labels"),
+        ({}, {"num_examples": {"c0": 1}}, UsageError, "c1"),
+        ({}, {"num_examples": dict.fromkeys(updates(), -1)}, InputError, "num_examples"),
+        ({}, {"layers": ["x*"]}, UsageError, "--layers"),
+        ({"c3": {"fc.weight": np.ones((3, 4), "f4")}}, {}, InputError, "c3"),
+        ({"c3": {"fc.weight": np.ones((3, 4)), "fc.bias": np.ones(3)}}, {}, InputError, "c3"),
+        ({"c3": {"fc.weight": ["a"], "fc.bias": ["b"]}}, {}, InputError, "c3"),
+        ({"\x1b[2J": {}}, {}, InputError, "refused"),
+    ],
+)
+def test_what_does_not_fit_is_said(change, options, error, mention):
+    with pytest.raises(error, match=mention):
+        lomar_cli.score_updates({**updates(), **change}, **options)
