@@ -88,7 +88,7 @@ def test_drill(place):
 
 def test_pipeline_for_own_updates(place):
     script = section("A pipeline for your own updates")
-    assert len(script.splitlines()) == 10
+    assert len(script.splitlines()) == 11
     done = run(script, place)
     assert done.returncode == 0, done.stderr
     assert "exit 10: somebody was flagged" in done.stdout

@@ -49,7 +49,8 @@ class Geometry:
         adder: MakeAdder = SquareSum,
         known: tuple[Floats, dict[int, Floats]] | None = None,
     ) -> None:
-        self.updates = updates
+        # Buffers take no part in any distance.
+        self.updates = updates = updates.scored()
         self.memory = memory
         self.jobs = max(1, jobs)
         self.adder = adder

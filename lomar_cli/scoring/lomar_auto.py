@@ -9,6 +9,7 @@ claimed up to about 40 % of the clients.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ class LomarAuto:
     ``views`` names those to use, separated by commas; ``false_alarm`` is the share of clean
     clients that may be removed.
     """
+
+    # Streaming gathers the distances in the pass that checks the file.
+    by_distance: ClassVar[bool] = True
 
     views: str = "all"
     false_alarm: float = 0.01

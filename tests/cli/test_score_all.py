@@ -65,7 +65,7 @@ def test_a_folder_of_score_files(rounds):
         scores = read_scores(rounds / "scores" / f"{name}.h5")
         assert scores.method == name
         assert len(scores.clients) == 12
-    check_refused(lomar("score", rounds / "now.h5", *where), 4, "lomar.h5", "-f")
+    check_refused(lomar("score", rounds / "now.h5", *where), 4, "lomar-auto.h5", "-f")
     works("score", rounds / "now.h5", *where, "-f")
     works("score", rounds / "now.h5", *where[:-1], rounds / "csv", "--format", "csv")
     assert (rounds / "csv" / "dnc.csv").read_text().startswith("client,")

@@ -16,12 +16,25 @@ from lomar_cli.scoring.auto.forward import split
 _NEAR = (4.5, 0.75)
 _FAR = (4.5, 1.0)
 _MEAN = (5.0, 1.0)
+_SEVERAL, _SMALL = 4, 50
 
 
 def near(seen: Seen) -> Sight:
-    """``ln d_(k) - ln d_(2)``: tighter than its own neighbourhood, as what is sent in numbers."""
+    """``ln d_(k) - ln d_(m)``: tighter than its own neighbourhood, as what is sent in numbers.
+
+    Once for m = 2, and in rounds that are not small for m = 4: where honest clients differ much,
+    some come in close pairs by chance, but seldom in fives.
+    """
     profile = seen.geometry.profile(_k(seen))
-    return _judged(seen, _log(profile.kth) - _log(profile.second), _NEAR, "tighter than")
+    sight = _judged(seen, _log(profile.kth) - _log(profile.second), _NEAR, "tighter than")
+    if seen.geometry.count < _SMALL:
+        return sight
+    fourth = seen.geometry.kth_distances([_SEVERAL])[:, 0]
+    wider = _judged(seen, _log(profile.kth) - _log(fourth), _NEAR, "tighter than")
+    if sight.found and wider.found:
+        together = np.fmax(sight.suspicion, wider.suspicion)
+        return Sight(together, True, {**wider.words, **sight.words}, sight.notes)
+    return sight if sight.found else wider
 
 
 def far(seen: Seen) -> Sight:
@@ -52,7 +65,6 @@ def _k(seen: Seen) -> int:
 
 def _log(distances: Vector) -> Vector:
     """Logarithms; distances of 0 count as a millionth of the median one."""
-    floor = 1e-6 * float(np.median(distances))
-    with np.errstate(divide="ignore"):
-        logs: Vector = np.log(np.maximum(distances, floor))
+    floor = max(1e-6 * float(np.median(distances)), 1e-300)
+    logs: Vector = np.log(np.maximum(distances, floor))
     return logs

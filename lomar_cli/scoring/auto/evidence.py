@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
+from scipy.special import bdtrc, ndtr
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -43,8 +43,10 @@ def evidence(z: Array, rows: Mask) -> Array:
         high, order = high[usable], order[usable]
         others = len(pool) - np.searchsorted(pool, high, side="left") - order + 1
         shared = others / max(len(pool) - count, 1)
-        chance = np.minimum(np.maximum(shared, norm.sf(high / _WIDER)), 1.0)
-        found[g, s] = binom.logsf(order - 1, count, chance).min() / math.log(10)
+        chance = np.minimum(np.maximum(shared, ndtr(-high / _WIDER)), 1.0)
+        # So many or more of the clients: a binomial tail, floored where it underflows.
+        tails = bdtrc(order - 1, count, chance)
+        found[g, s] = math.log10(max(float(tails.min()), 1e-300))
     return found
 
 

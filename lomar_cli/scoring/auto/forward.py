@@ -59,7 +59,10 @@ def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split
     found = bool(np.isfinite(limit))
     if not found:
         # Nobody is beyond it; the scale is such that nobody comes out above 1 either.
-        limit = centre + max(factor * spread, 1.01 * (ordered[-1] - centre), 1e-300)
+        beyond = max(factor * spread, 1.01 * float(ordered[-1] - centre))
+        if beyond <= 1e-12 * abs(centre):
+            return Split(np.zeros(count), False)
+        limit = centre + beyond
     return Split(np.maximum((values - centre) / (limit - centre), 0.0), found)
 
 
