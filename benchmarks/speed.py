@@ -139,7 +139,7 @@ def distances(x: np.ndarray, jobs: int) -> Work:
     def work() -> None:
         geometry = Geometry(updates(x), jobs=jobs)
         geometry.profile(max(1, len(x) // 2))
-        _ = geometry.along_median
+        _ = geometry.course
 
     return work
 

@@ -15,7 +15,7 @@ from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
-from lomar_cli.scoring.middle import medians
+from lomar_cli.scoring.middle import Course, medians
 from lomar_cli.scoring.nearest import (
     Neighbourhoods,
     Profile,
@@ -201,21 +201,20 @@ class Geometry:
         return kth_distances(self.squares, ks, self.jobs)
 
     @cached_property
-    def along_median(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Inner products (n,) of the updates with their coordinate-wise median, and lengths.
-
-        The lengths are those of the updates (n,) and of the median.
-
-        The median itself is as long as an update, and is not kept.
-        """
+    def course(self) -> Course:
+        """Where the updates point, by one reading of them; the median itself is not kept."""
         inner, squares, square = np.zeros(self.count), np.zeros(self.count), 0.0
+        zeros, positives = np.zeros(self.count), np.zeros(self.count)
         for stretch in self._stretches(self.updates.tensors):
+            zeros += (stretch.block == 0).sum(axis=1)
+            positives += (stretch.block > 0).sum(axis=1)
             for middle, block in medians(stretch.block, self.jobs):
                 wide = block.astype(np.float64, copy=False)
                 inner += wide @ middle
                 squares += np.einsum("ij,ij->i", wide, wide)
                 square += float(middle @ middle)
-        return inner, np.sqrt(squares), math.sqrt(square)
+        size = self.updates.size
+        return Course(inner, np.sqrt(squares), math.sqrt(square), zeros / size, positives / size)
 
 
 class _Few(Generic[T]):

@@ -21,6 +21,9 @@ from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 
 LEAST_CLIENTS = 10
+# With fewer clients a group with one major label looks like a minority of attackers: only three in ten
+# of them can be flagged by one view.
+SMALL, _SMALL_MINORITY = 50, 0.3
 # A copy is kept, at a part of a vote, and ranks just below the threshold.
 _COPY = 0.95
 
@@ -87,16 +90,20 @@ class LomarAuto:
 
         assert isinstance(geometry, Geometry)
         trusted = np.ones(geometry.count, dtype=bool)
+        most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights = {}
         for name in names:
             look, _ = VIEWS[name]
             sight = look(Seen(geometry, trusted, self.false_alarm))
             flagged = sight.suspicion > 1
-            if flagged.sum() >= 0.5 * geometry.count:
+            if flagged.sum() >= most * geometry.count:
                 sight = Sight(
                     np.full(geometry.count, np.nan),
                     False,
-                    notes=[f"the view '{name}' would flag half of the round, and is not believed"],
+                    notes=[
+                        f"the view '{name}' would flag {int(flagged.sum())} clients, too many "
+                        f"to call them a minority: it is not believed"
+                    ],
                 )
             elif (trusted & ~flagged).sum() > 0.5 * geometry.count:
                 trusted = trusted & ~flagged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 _COLUMNS = 256
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where n updates point: ``inner`` (n,) products with their coordinate-wise median, ``lengths``
+    (n,), the ``median_length``, and the shares (n,) of exact ``zeros`` and of ``positives``.
+    """
+
+    inner: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    median_length: float
+    zeros: NDArray[np.float64]
+    positives: NDArray[np.float64]
 
 
 def column_medians(block: Floats) -> Vector:

@@ -112,7 +112,8 @@ def test_geometry_along_the_median(memory):
     updates = Updates(list("abcdefghi"), np.ones(9, int), tensors, OutputLayer("fc"))
     flat = np.concatenate([t.reshape(9, -1) for t in tensors.values()], axis=1)
     middle = np.median(flat, axis=0)
-    inner, lengths, length = Geometry(updates, memory).along_median
+    course = Geometry(updates, memory).course
+    inner, lengths, length = course.inner, course.lengths, course.median_length
     np.testing.assert_allclose(inner, flat @ middle, rtol=1e-10)
     np.testing.assert_allclose(lengths, np.linalg.norm(flat, axis=1), rtol=1e-10)
     np.testing.assert_allclose(length, np.linalg.norm(middle), rtol=1e-10)

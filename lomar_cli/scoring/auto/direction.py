@@ -16,14 +16,15 @@ _CONSTANTS = (5.0, 1.0)
 
 def direction(seen: Seen) -> Sight:
     """``-cos(u, median)``."""
-    inner, lengths, length = seen.geometry.along_median
-    whole = lengths * length
+    course = seen.geometry.course
+    inner, length = course.inner, course.median_length
+    whole = course.lengths * length
     return _judged(seen, -inner / np.where(whole > 0, whole, 1.0), length)
 
 
 def projection(seen: Seen) -> Sight:
     """``-<u, median> / |median|^2``: with its length."""
-    inner, _, length = seen.geometry.along_median
+    inner, length = seen.geometry.course.inner, seen.geometry.course.median_length
     return _judged(seen, -inner / (length * length if length > 0 else 1.0), length)
 
 

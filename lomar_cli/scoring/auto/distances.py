@@ -14,6 +14,8 @@ from lomar_cli.scoring.auto.forward import split
 
 # (width, gap) of the forward search, in spreads.
 _NEAR = (4.5, 0.75)
+# In a small round the few clients with one major label are a cluster too: only far more counts.
+_NEAR_SMALL = (11.0, 0.75)
 _FAR = (4.5, 1.0)
 _MEAN = (5.0, 1.0)
 _SEVERAL, _SMALL = 4, 50
@@ -26,9 +28,10 @@ def near(seen: Seen) -> Sight:
     some come in close pairs by chance, but seldom in fives.
     """
     profile = seen.geometry.profile(_k(seen))
-    sight = _judged(seen, _log(profile.kth) - _log(profile.second), _NEAR, "tighter than")
+    values = _log(profile.kth) - _log(profile.second)
     if seen.geometry.count < _SMALL:
-        return sight
+        return _judged(seen, values, _NEAR_SMALL, "tighter than")
+    sight = _judged(seen, values, _NEAR, "tighter than")
     fourth = seen.geometry.kth_distances([_SEVERAL])[:, 0]
     wider = _judged(seen, _log(profile.kth) - _log(fourth), _NEAR, "tighter than")
     if sight.found and wider.found:

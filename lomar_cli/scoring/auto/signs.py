@@ -1,0 +1,48 @@
+"""A view on signs: shares of zero and of positive parameters unlike the others'.
+
+What is made up rather than trained seldom has the zeros of features that are never seen, and its
+signs are those of whatever it was made from. The shares are SignGuard's (Xu et al. 2022), judged
+by a threshold of our own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
+from lomar_cli.scoring.auto.forward import split
+
+_CONSTANTS = (6.0, 1.5)
+# A difference of less than this share of the parameters is not looked at.
+_LEAST = 0.002
+
+
+def signs(seen: Seen) -> Sight:
+    """How far the share of zeros, or of positives among the rest, lies off the round's middle."""
+    course = seen.geometry.course
+    moved = 1 - course.zeros
+    positives = course.positives / np.where(moved > 0, moved, 1.0)
+    count = len(moved)
+    suspicion = np.zeros(count)
+    words: dict[int, str] = {}
+    judged = False
+    for shares, name in ((course.zeros, "zero"), (positives, "positive")):
+        values = _off(shares)
+        if float(values.max()) < _LEAST:
+            continue
+        judged = True
+        found = split(np.maximum(values, _LEAST / 2), *_CONSTANTS, seen.false_alarm)
+        for i in np.flatnonzero(found.suspicion > 1):
+            usual = float(np.median(shares))
+            words.setdefault(
+                int(i), f"{shares[i]:.1%} of its parameters are {name}, usual are {usual:.1%}"
+            )
+        suspicion = np.fmax(suspicion, found.suspicion if found.found else 0.5 * found.suspicion)
+    if not judged:
+        return cannot(count, "signs are shared alike by all clients")
+    return Sight(suspicion, bool((suspicion > 1).any()), words)
+
+
+def _off(shares: Vector) -> Vector:
+    off: Vector = np.abs(shares - np.median(shares))
+    return off
