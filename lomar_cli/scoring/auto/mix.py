@@ -29,6 +29,8 @@ _DOUBT = -2.0
 # The z that is too high for a single client, whatever the others do.
 _ALONE = 8.0
 _PAIRS, _STEPS = 4, 2
+# Spreads of a pair's own z above their median, with the clients found left out.
+_BULK = 1.75
 _LEAST_HOLDERS, _HELD = 6, 0.1
 _MOST_LABELS = 64
 
@@ -80,9 +82,14 @@ class _Round:
         words: dict[int, str] = {}
         if not pairs:
             return Sight(self._ranking(z, suspicion), False)
-        height = self._level(z, pairs)
         best = np.zeros(self.count)
         for pair in pairs:
+            before = [p for p in pairs if p is not pair]
+            fit = self._fit(pairs)
+            rest = z[fit, pair.target, pair.source]
+            middle, high = np.quantile(rest, [0.5, 0.8413])
+            height = self._height(z, before, pair.source, fit)
+            height = max(height, float(middle + _BULK * (high - middle)))
             own = np.maximum(z[:, pair.target, pair.source], 0.0) / height
             for i in np.flatnonzero((own > 1) & (own > best)):
                 source, target = updates.label_name(pair.source), updates.label_name(pair.target)
@@ -115,10 +122,6 @@ class _Round:
 
     def _contrasts(self, fit: Mask) -> Array:
         return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.judged)
-
-    def _level(self, z: Array, pairs: list[_Pair]) -> float:
-        share = self.false_alarm / max(len(pairs), 1)
-        return level(z, self._fit(pairs), [p.source for p in pairs], share, _LEAST)
 
     def _fit(self, pairs: list[_Pair]) -> Mask:
         fit = self.trusted.copy()
@@ -153,10 +156,13 @@ class _Round:
         return z, pairs
 
     def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
-        sources = [p.source for p in before] + [s]
-        share = self.false_alarm / len(sources)
-        height = level(z, self._fit(before), sources, share, _LEAST)
+        height = self._height(z, before, s, self._fit(before))
         return _Pair(g, s, (z[:, g, s] > height) & self.trusted)
+
+    def _height(self, z: Array, before: list[_Pair], s: int, fit: Mask) -> float:
+        """The z that honest clients seldom exceed in other pairs."""
+        sources = [p.source for p in before] + [s]
+        return level(z, fit, sources, self.false_alarm / len(sources), _LEAST)
 
     def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
