@@ -21,8 +21,8 @@ from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 
 LEAST_CLIENTS = 10
-# With fewer clients a group with one major label looks like a minority of attackers: only three in ten
-# of them can be flagged by one view.
+# With fewer clients a group with one major label looks like a minority of attackers: one view can
+# flag fewer than three in ten of them.
 SMALL, _SMALL_MINORITY = 50, 0.3
 # A copy is kept, at a part of a vote, and ranks just below the threshold.
 _COPY = 0.95
