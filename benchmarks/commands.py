@@ -2,14 +2,16 @@
 
     python benchmarks/commands.py
 
-Wall time from start to exit, median of seven runs after a warm-up; beside it, as a yardstick on
-the same machine, a process that only starts Python and imports NumPy.
+Times from start to exit, medians of seven runs after a warm-up; beside them, as yardsticks on the
+same machine, a process that only starts Python and imports NumPy, and ``--method none``, which
+reads and checks the round and judges nobody.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,22 +23,31 @@ from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.updates import OutputLayer
 
 RUNS = 7
+METHODS = ("none", "lomar", "lomar-auto")
 
 
 def main() -> None:
     lomar = [sys.executable, "-m", "lomar_cli"]
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "round.h5"
-        write_round(made)
-        score = [*lomar, "score", str(made), "-q", "-f", "-o", str(Path(folder) / "scores.h5")]
+        # In a process of its own: a child counts the memory of the one that starts it as its own.
+        writer = multiprocessing.get_context("spawn").Process(target=write_round, args=(made,))
+        writer.start()
+        writer.join()
+        words = [str(made), "-q", "-f", "-o", str(Path(folder) / "scores.h5")]
         yardstick = median([sys.executable, "-c", "import numpy"])
-        rows = [
-            ("lomar score, 1,100 x 7,850", median(score), 1.5),
-            ("lomar --help", median([*lomar, "--help"]), 0.3),
-        ]
-    print(f"{'python -c import numpy':<30} {yardstick:6.2f} s")
-    for name, seconds, bar in rows:
-        print(f"{name:<30} {seconds:6.2f} s  {seconds / yardstick:6.1f} x  (the bar is {bar} s)")
+        rows = [("lomar --help", median([*lomar, "--help"]))]
+        for method in METHODS:
+            taken = median([*lomar, "score", *words, "--method", method])
+            rows.append((f"lomar score --method {method}", taken))
+    print(f"{'':<32} {'wall':>8} {'processor':>10} {'memory':>9}")
+    for name, (wall, processor, memory) in [("python -c import numpy", yardstick), *rows]:
+        print(f"{name:<32} {wall:6.2f} s {processor:8.2f} s {memory:6.2f} GB")
+    reading, default = (dict(rows)[f"lomar score --method {name}"] for name in METHODS[::2])
+    print(
+        f"{METHODS[2]} takes {default[0] - reading[0]:.2f} s more than reading (the bar is 2 s), "
+        f"and {default[1] - reading[1]:.2f} s more of the processors' time"
+    )
 
 
 def write_round(path: Path) -> None:
@@ -60,13 +71,20 @@ def write_round(path: Path) -> None:
         writer.write(0, arrays)
 
 
-def median(command: list[str]) -> float:
+def median(command: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds and GB of memory at most: medians over runs."""
     taken = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+        child = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
+        _, status, used = os.wait4(child, 0)
+        if status:
+            raise SystemExit(f"{' '.join(command)}: failed")
+        wall = time.perf_counter() - start
+        taken.append((wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20))
+    wall, processor, memory = (statistics.median(column) for column in zip(*taken[1:], strict=True))
+    return wall, processor, memory
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from lomar_cli.files import h5
 from lomar_cli.files.model import Model, write_model
 from lomar_cli.files.round import RoundHead, create_round, open_round
+from lomar_cli.files.scores import Scores
 from lomar_cli.files.updates import OutputLayer
 
 LAYER = OutputLayer("fc.weight", "fc.bias", 0)
@@ -126,3 +127,11 @@ def write_client(path: Path, arrays: Mapping[str, Any]) -> Path:
 def write_json(path: Path, document: Any) -> Path:
     path.write_text(json.dumps(document))
     return path
+
+
+def columns_of(scores: Scores) -> dict[str, list[Any]]:
+    """A table's columns in which NaN, what a view could not judge, equals NaN."""
+    return {
+        name: ["NaN" if value != value else value for value in values]
+        for name, values in scores.columns.items()
+    }

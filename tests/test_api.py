@@ -47,8 +47,9 @@ def test_labels_and_counts():
     found = lomar_cli.score_updates(
         updates(), labels=["x", "y", "z"], num_examples={f"c{n}": n for n in range(9)}
     )
-    assert "log_factor_label_z" in found.columns
     assert list(found.columns["num_examples"]) == list(range(8))
+    printed = lomar_cli.score_updates(updates(), labels=["x", "y", "z"], method="lomar")
+    assert "log_factor_label_z" in printed.columns
 
 
 @pytest.mark.parametrize(

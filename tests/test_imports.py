@@ -69,7 +69,8 @@ def test_imports_run_one_way(path):
 
 
 def loaded_by(code):
-    script = f"import sys\n{code}\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    """Names of the packages that ``code`` loads, and of the modules right below them."""
+    script = f"import sys\n{code}\nprint(*{{'.'.join(m.split('.')[:2]) for m in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
@@ -81,8 +82,8 @@ def loaded_by(code):
     [
         ["--help"],
         ["score", "--help"],
-        ["score", "sample_data/digits-round.h5", "-q"],
-        ["explain", "sample_data/digits-round.h5", "cb83caed"],
+        ["score", "sample_data/digits-round.h5", "-q", "--method", "lomar"],
+        ["explain", "sample_data/digits-round.h5", "cb83caed", "--method", "lomar"],
         ["info", "sample_data/digits-round.h5"],
         ["validate", "sample_data/digits-split.h5"],
         ["list"],
@@ -93,6 +94,23 @@ def test_scoring_starts_light(words, monkeypatch):
     monkeypatch.chdir(ROOT.parent)
     run = f"from lomar_cli.cli.app import app\napp(args={words!r}, standalone_mode=False)"
     assert loaded_by(run).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "sample_data/digits-round.h5", "-q"],
+        ["explain", "sample_data/digits-round.h5", "cb83caed"],
+    ],
+    ids=" ".join,
+)
+def test_the_default_loads_no_more_than_it_needs(words, monkeypatch):
+    """It groups copies and looks up tails of distributions by SciPy, of which stats is slow."""
+    monkeypatch.chdir(ROOT.parent)
+    run = f"from lomar_cli.cli.app import app\napp(args={words!r}, standalone_mode=False)"
+    loaded = loaded_by(run)
+    assert "scipy.special" in loaded
+    assert loaded.isdisjoint({*HEAVY, "scipy.stats", "scipy.optimize"} - {"scipy"})
 
 
 def test_help_loads_not_even_numpy():

@@ -60,8 +60,15 @@ def test_own_updates(place):
     )
     done = run(script, place)
     assert done.returncode == 0, done.stderr
-    assert "5 of 30 clients flagged by lomar (suspicion above 0)" in done.stdout
-    assert "denser than its neighbours on labels 2, 9 and 5" in done.stdout
+    said = "5 of 30 clients flagged by lomar-auto (suspicion above 1)"
+    assert said in README
+    assert said in done.stdout
+    # The table of the README, row by row, however wide the terminal is.
+    shown = " ".join(done.stdout.split())
+    for client in ("site-23", "site-10"):
+        row = re.search(rf"^({client} .*\n +\S.*)$", README, re.M)
+        assert row
+        assert " ".join(row.group(1).split()) in shown
 
 
 def test_why_this_client(place):
@@ -72,6 +79,7 @@ def test_why_this_client(place):
     done = run(f"{made}\n{section('Why this client?')}", place)
     assert done.returncode == 0, done.stderr
     assert "labels that stand out" in done.stdout
+    assert "views beyond their threshold: near" in done.stdout
     for name in ("site-23.png", "scores.png"):
         assert (place / name).read_bytes().startswith(b"\x89PNG")
 

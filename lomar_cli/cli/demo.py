@@ -22,6 +22,7 @@ RUNS = (
     ("no attack", "clean.h5", "none"),
     ("no defense", "poisoned.h5", "none"),
     ("lomar", "poisoned.h5", "lomar"),
+    ("lomar-auto", "poisoned.h5", "lomar-auto"),
 )
 
 
@@ -129,7 +130,5 @@ def _table(results: list[tuple[str, dict[str, Any]]], folder: Path, seconds: flo
         "of honest clients.",
         soft_wrap=True,
     )
-    console.print(
-        f"Files: {folder}/ ({seconds:.0f} s). Look into one: lomar score {folder}/lomar-round-1.h5",
-        soft_wrap=True,
-    )
+    look = f"lomar score {folder}/lomar-auto-round-1.h5"
+    console.print(f"Files: {folder}/ ({seconds:.0f} s). Look into one: {look}", soft_wrap=True)

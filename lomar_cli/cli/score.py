@@ -16,11 +16,12 @@ def command(
     round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
     output: options.OutputOrNone = None,
     method: score_options.Method = score_options.DEFAULT_METHOD,
+    views: score_options.Views = None,
+    false_alarm: score_options.FalseAlarm = None,
     neighbors: score_options.Neighbors = None,
     bandwidth: score_options.Bandwidth = None,
     kernel: score_options.Kernel = None,
     epsilon: score_options.Epsilon = None,
-    false_alarm: score_options.FalseAlarm = None,
     assume_malicious: options.AssumeMalicious = None,
     history: options.History = None,
     root: options.Root = None,
@@ -30,14 +31,7 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
-    neighbors_search: Annotated[
-        str | None,
-        typer.Option(
-            "--neighbors-search",
-            help="exact (default), or approximate (needs the extra ann): for 20,000 clients and "
-            "more, with a small -k.",
-        ),
-    ] = None,
+    neighbors_search: score_options.NeighborsSearch = None,
     device: options.Device = "cpu",
     kind: options.Format = None,
     settings: options.Settings = None,
@@ -58,10 +52,12 @@ def command(
 ) -> int:
     """Judge every client of a round: how suspicious it is, whether to keep it, and why.
 
-    Needs neither training data (but for a few methods that ask for some of your own) nor torch.
-    Without -o and --json the most suspicious clients are
-    shown as a table. -o takes .h5, .csv, .tsv or .json, or - for stdout;
-    with --method all, which judges by every method that can, a folder.
+    By lomar-auto, which takes most of the clients to be honest and needs no number of attackers;
+    --method lomar is the paper's, --method all judges by every method that can. Needs neither
+    torch nor training data (but for a few methods that ask for some of your own).
+
+    Without -o and --json the most suspicious clients are shown as a table. -o takes .h5, .csv,
+    .tsv or .json, or - for stdout; with --method all, a folder.
 
     \b
     Examples:
@@ -70,6 +66,7 @@ def command(
       lomar score round.h5 --json | jq '.clients[] | select(.keep | not) | .client'
       lomar score round.h5 -o - --format csv | sort -t, -k3 -g -r | head
       lomar score round.h5 --plot scores.png
+      lomar score round.h5 --method lomar -k 0.5n --bandwidth 0.1x
       lomar score round.h5 --method all -o scores/
     """
     stream = output is not None and str(output) == "-"
@@ -79,6 +76,7 @@ def command(
         raise UsageError("--format: says how -o is written; give -o FILE, or -o - for stdout")
     given = score_options.method_options(
         settings,
+        views=views,
         neighbors=neighbors,
         bandwidth=bandwidth,
         kernel=kernel,

@@ -26,7 +26,10 @@ from lomar_cli.stages.poison import Knowledge, turn
 from lomar_cli.threads import one_blas_thread
 
 # Methods that are quick at a thousand clients; --methods takes any others.
-DEFAULT_METHODS = ("lomar", "krum", "foolsgold", "spectral", "signguard", "lof", "kde", "ecod")
+DEFAULT_METHODS = (
+    *("lomar-auto", "lomar", "krum", "foolsgold"),
+    *("spectral", "signguard", "lof", "kde", "ecod"),
+)
 ALL = "all"
 # Caught: this share of the attackers at least is flagged.
 CAUGHT = 0.9

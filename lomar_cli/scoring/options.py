@@ -17,6 +17,8 @@ from lomar_cli.typed import check_type, declared
 # name: (module, class, one line about it)
 Table = Mapping[str, tuple[str, str, str]]
 DEFAULT_ASSUMED = 0.2
+# Whose option it is, when it is not that of the one asked: so many are named.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,17 @@ class Registry:
                 takes = ", ".join(fields) or "none"
                 raise UsageError(
                     f"--{key.replace('_', '-')}: {self.flag} {name} has no such option"
-                    f"{nearest(key, list(fields))} (it takes: {takes})"
+                    f"{self._who_has(key) or nearest(key, list(fields))} ({name} takes: {takes})"
                 )
         return factory(**given)
+
+    def _who_has(self, key: str) -> str:
+        """Whose option ``key`` is, in their own order, for who takes the default to be another."""
+        found = [f"{self.flag} {name}" for name in self.table if key in self.options(name)]
+        if not found:
+            return ""
+        others = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return f"; give it with {' or '.join(found[:_NAMED])}{others}"
 
     def _added(self) -> dict[str, Any]:
         if not self.group:

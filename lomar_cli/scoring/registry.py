@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lomar_cli.scoring.options import Registry
 
-DEFAULT_METHOD = "lomar"
+DEFAULT_METHOD = "lomar-auto"
 METHODS = Registry(
     flag="--method",
     package="lomar_cli.scoring",

@@ -103,7 +103,7 @@ def test_decisions(tmp_path):
 
 def test_settings_of_a_method(round_file, tmp_path):
     for k in (2, 3):
-        works("score", round_file, "-k", k, "-o", tmp_path / f"{k}.h5")
+        works("score", round_file, "-m", "lomar", "-k", k, "-o", tmp_path / f"{k}.h5")
     differ = found(tmp_path / "2.h5", tmp_path / "3.h5")
     assert differ["settings", "options"]["a"]["neighbors"] == "2"
     assert differ["provenance", "1 score: neighbors"]["b"] == "3"

@@ -75,7 +75,7 @@ def test_without_an_output_layer_the_update_is_one_block(folder, tmp_path):
     options = ("--differences", "--output-layer", "none")
     works("dump", folder[0], *options, "-o", tmp_path / "r.h5")
     assert head_of(tmp_path / "r.h5").output is None
-    works("score", tmp_path / "r.h5", "-o", tmp_path / "s.h5")
+    works("score", tmp_path / "r.h5", "-m", "lomar", "-o", tmp_path / "s.h5")
     columns = read_scores(tmp_path / "s.h5").columns
     assert [n for n in columns if n.startswith("log_factor_label")] == ["log_factor_label_0"]
 

@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from lomar_cli.files.scores import read_scores
+from lomar_cli.scoring.registry import DEFAULT_METHOD
 from tests.commands import refused, works
 from tests.making import write_json
 
@@ -91,7 +92,7 @@ def test_detection_figures(pipeline):
     found = json.loads(pipeline.metrics.read_text())["detection"]
     bad = np.isin(scores.clients, pipeline.malicious)
     flagged = ~scores.keep
-    assert found["method"] == "lomar"
+    assert found["method"] == scores.method == DEFAULT_METHOD
     assert (found["clients"], found["malicious"]) == (len(bad), int(bad.sum()))
     assert found["flagged"] == int(flagged.sum())
     assert found["found"] == pytest.approx(flagged[bad].mean())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lomar_cli.files.scores import read_scores, write_scores
-from lomar_cli.scoring.registry import METHODS
+from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from tests.commands import lomar, process, refused, works
 from tests.making import read_updates, tensors, write_round, write_verdict
 
@@ -102,15 +102,25 @@ def test_sides(odd):
 
 
 def test_labels_have_the_methods_own_factors(odd, tmp_path):
-    works("score", odd, "-o", tmp_path / "s.json", "-q")
+    works("score", odd, "-m", "lomar", "-o", tmp_path / "s.json", "-q")
     scores = read_scores(tmp_path / "s.json")
-    found = told(odd, "c3")["labels"]
+    found = told(odd, "c3", "-m", "lomar")["labels"]
     assert sorted(one["label"] for one in found) == ["a", "b", "c", "d"]
     for one in found:
         assert one["log_factor"] == scores.columns[f"log_factor_label_{one['label']}"][3]
     loud = [max(abs(one["near_z"]), abs(one["far_z"])) for one in found]
     assert loud == sorted(loud, reverse=True)
-    assert "log_factor" not in told(odd, "c3", "-m", "krum")["labels"][0]
+    for other in ("krum", "lomar-auto"):
+        assert "log_factor" not in told(odd, "c3", "-m", other)["labels"][0]
+
+
+def test_the_default_is_explained_by_its_views(odd, tmp_path):
+    """One's own choice of views is what is told, and what the scores hold."""
+    whole, part = told(odd, "c5"), told(odd, "c5", "--views", "near,direction")
+    assert {one["view"] for one in part["views"]} == {"near", "direction"}
+    assert {one["view"] for one in part["views"]} < {one["view"] for one in whole["views"]}
+    works("score", odd, "--views", "direction,near", "-o", tmp_path / "s.h5", "-q")
+    assert told(odd, "c5", "--scores", tmp_path / "s.h5") == part
 
 
 def test_the_parameter_that_is_far_too_long_is_named(tmp_path):
@@ -182,7 +192,8 @@ def test_views_say_how_far_they_are_from_their_threshold(round_file, tmp_path):
 
 def test_what_is_shown_is_what_json_says(odd):
     shown, found = works("explain", odd, "c5").stdout, told(odd, "c5")
-    assert shown.splitlines()[0] == f"c5: {'keep' if found['keep'] else 'remove'} (by lomar)"
+    said = "keep" if found["keep"] else "remove"
+    assert shown.splitlines()[0] == f"c5: {said} (by {DEFAULT_METHOD})"
     for sentence in found["words"]:
         assert f"- {sentence}" in shown
     for one in found["neighbours"]:
@@ -220,7 +231,10 @@ def test_the_figure_is_the_same_every_time(client, odd, tmp_path):
         works("explain", odd, client, "--plot", tmp_path / name, "-q")
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
-    assert f"{client}: removed by lomar" in text or f"{client}: kept by lomar" in text
+    assert (
+        f"{client}: removed by {DEFAULT_METHOD}" in text
+        or f"{client}: kept by {DEFAULT_METHOD}" in text
+    )
     refused(tmp_path, 4, ["one.svg"], "explain", odd, client, "--plot", tmp_path / "one.svg")
 
 

@@ -9,7 +9,7 @@ from lomar_cli.files.model import parameters_sha256, read_model
 from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import read_scores
 from tests.commands import refused, works
-from tests.making import read_updates, tensors, write_base, write_round
+from tests.making import columns_of, read_updates, tensors, write_base, write_round
 
 
 def test_a_round_becomes_one_npz(round_file, tmp_path):
@@ -90,7 +90,7 @@ def test_scores_go_out_and_come_back(kind, untrained, tmp_path):
     works("export", untrained.scores, "-o", out)
     works("export", out, "-o", back)
     before, after = read_scores(untrained.scores), read_scores(back)
-    assert dict(after.columns) == dict(before.columns)
+    assert columns_of(after) == columns_of(before)
     assert after.round_sha256 == before.round_sha256
     assert works("export", untrained.scores, "--format", kind, "-o", "-").stdout == out.read_text()
 

@@ -15,9 +15,11 @@ from lomar_cli.files.model import parameters_sha256, read_model
 from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.split import read_split
+from lomar_cli.scoring.auto.views import VIEWS
+from lomar_cli.scoring.registry import DEFAULT_METHOD
 from tests.commands import lomar, works
 from tests.conftest import CLIENTS, FLIPPERS, SAMPLES
-from tests.making import read_updates, write_round, write_verdict
+from tests.making import columns_of, read_updates, write_round, write_verdict
 
 
 def stages(path):
@@ -137,12 +139,24 @@ def test_score_says_the_same_in_every_format(pipeline, tmp_path):
         path = tmp_path / f"scores.{kind}"
         works("score", pipeline.round, "-o", path)
         found = read_scores(path)
-        assert dict(found.columns) == dict(expected.columns), kind
+        assert columns_of(found) == columns_of(expected), kind
         assert found.round_sha256 == expected.round_sha256, kind
-    assert list(expected.columns)[:7] == [
-        *("client", "num_examples", "suspicion", "keep", "reason"),
-        *("factor", "log_factor"),
+    assert list(expected.columns)[:6] == [
+        *("client", "num_examples", "suspicion", "keep", "weight", "reason")
     ]
+
+
+def test_columns_are_the_methods_own(pipeline, tmp_path):
+    common = ["client", "num_examples", "suspicion", "keep"]
+    own = {
+        "lomar-auto": ["weight", "reason", *(f"view_{name}" for name in VIEWS)],
+        "lomar": ["reason", "factor", "log_factor"],
+    }
+    for method, columns in own.items():
+        works("score", pipeline.round, "-m", method, "-f", "-o", tmp_path / "s.h5")
+        found = list(read_scores(tmp_path / "s.h5").columns)
+        labels = [f"log_factor_label_{digit}" for digit in range(10)] if method == "lomar" else []
+        assert found == [*common, *columns, *labels]
 
 
 def test_score_streams_what_it_writes(pipeline, tmp_path):
@@ -158,7 +172,7 @@ def test_score_streams_what_it_writes(pipeline, tmp_path):
 
 def test_score_keeps_what_is_not_above_the_threshold(pipeline):
     document = json.loads(works("score", pipeline.round, "--json").stdout)
-    assert document["method"] == "lomar"
+    assert document["method"] == DEFAULT_METHOD
     assert len(document["clients"]) == CLIENTS + FLIPPERS
     for client in document["clients"]:
         assert client["keep"] == (client["suspicion"] <= document["threshold"])
@@ -176,7 +190,9 @@ def test_score_shows_the_worst_client_first(pipeline):
     table = works("score", pipeline.round).stdout.splitlines()
     assert table[1].split()[0] == found.clients[int(found.suspicion.argmax())]
     flagged = int((~found.keep).sum())
-    assert any(f"{flagged} of {len(found.clients)} clients flagged by lomar" in r for r in table)
+    assert any(
+        f"{flagged} of {len(found.clients)} clients flagged by {DEFAULT_METHOD}" in r for r in table
+    )
 
 
 def test_filter_leaves_out_exactly_the_flagged(pipeline, tmp_path):

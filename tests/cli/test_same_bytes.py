@@ -100,7 +100,16 @@ def test_jobs_do_not_change_training(tmp_path):
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
 
 
-@pytest.mark.parametrize("options", [(), ("--kernel", "gaussian"), ("--memory", "1")])
+OPTIONS = [
+    ("-m", "lomar-auto"),
+    ("-m", "lomar-auto", "--memory", "1"),
+    ("-m", "lomar"),
+    ("-m", "lomar", "--kernel", "gaussian"),
+    ("-m", "lomar", "--memory", "1"),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_jobs_do_not_change_scores(options, tmp_path):
     path = write_round(tmp_path / "round.h5", tensors(80, labels=10, features=200))
     for jobs in (1, 2, 7):

@@ -109,13 +109,16 @@ def same(values, others, name):
         assert values == others, name
 
 
-@pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
-def test_streaming_scores_as_loading_does(kernel, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("lomar-auto", {}), ("lomar", {"kernel": "laplace"}), ("lomar", {"kernel": "gaussian"})],
+)
+def test_streaming_scores_as_loading_does(method, options, tmp_path):
     made = {**tensors(30, labels=4), "hidden": tensors(30, 8, 16, seed=1)["fc.weight"]}
     made["fc.weight"][3] = np.nan
     path = write_round(tmp_path / "r.h5", made)
-    loaded = score(path, options={"kernel": kernel}, memory=2**30)
-    streamed = score(path, options={"kernel": kernel}, memory=1)
+    loaded = score(path, name=method, options=options, memory=2**30)
+    streamed = score(path, name=method, options=options, memory=1)
     assert loaded.columns.keys() == streamed.columns.keys()
     for name, values in loaded.columns.items():
         same(values, streamed.columns[name], name)
