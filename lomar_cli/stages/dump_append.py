@@ -16,7 +16,7 @@ from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.round import RoundHead, open_round
 from lomar_cli.files.sidecar import read_sidecar
 from lomar_cli.files.text import printable
-from lomar_cli.stages.client_files import ClientFiles, chosen
+from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump import check_what, difference
 
@@ -127,15 +127,8 @@ def _base(
 
 def _check(one: One, head: RoundHead, base: Arrays | None, path: Path, output: Path) -> None:
     shown, there = printable(str(path)), printable(output.name)
-    for name in head.shapes:
-        if name not in one.arrays:
-            raise InputError(f"{shown}: {printable(name)}: is missing, {there} has it")
+    compare_shapes(one, head.shapes, path, there)
     for name, array in one.arrays.items():
-        if name not in head.shapes:
-            raise InputError(f"{shown}: {printable(name)}: is there, but not in {there}")
-        shape, wanted = array.shape, head.shapes[name]
-        if shape != wanted:
-            raise InputError(f"{shown}: {printable(name)}: has shape {shape}, {there} has {wanted}")
         kind = array.dtype if base is None else np.result_type(array.dtype, np.float32)
         if kind != head.dtypes[name].newbyteorder("="):
             raise InputError(
