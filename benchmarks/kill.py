@@ -2,7 +2,8 @@
 
     python benchmarks/kill.py [--count 100] [--commands score,dump] [--seed 0]
 
-After each kill: the output is complete, or absent (or what was there before), inputs are as they
+The moments follow how long each command takes on this machine, see `tests/hostile/kills.py`. After
+each kill: the output is complete, or absent (or what was there before), inputs are as they
 were; and after the next run all bytes are those of a run that was not killed, with no temporary
 file left. Exit 1 if anything else was seen.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def write_round(
     output: OutputLayer | None = LAYER,
     base_sha256: str = "",
     architecture: str = "",
+    buffers: Iterable[str] = (),
 ) -> Path:
     """A round file of ``updates`` (or of that many clients with random ones)."""
     made = tensors(updates) if isinstance(updates, int) else updates
@@ -51,6 +52,7 @@ def write_round(
         round_number=1,
         base_sha256=base_sha256,
         architecture=architecture,
+        buffers=frozenset(buffers),
     )
     with create_round(path, head, [], force=True) as writer:
         writer.write(0, made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -83,6 +84,14 @@ def command(
             "--round", min=0, help="The round's number (default: what --weights says, or 1)."
         ),
     ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Add the clients to the round that -o names, while others append or read.",
+            show_default=False,
+        ),
+    ] = False,
     max_bytes: Annotated[
         str, typer.Option("--max-bytes", metavar="SIZE", help="Refuse files that declare more.")
     ] = "16G",
@@ -101,10 +110,32 @@ def command(
       lomar dump updates/ --differences -o round.h5
       lomar dump clients/*.pt --base-model global.pt --output-layer fc.weight -o round.h5
       lomar dump runs/*/model.safetensors --client-pattern 'runs/(.+)/' --differences -o round.h5
+      lomar dump late.npz --differences --append -o round.h5
     """
+    limit = options.parse_size(max_bytes, "--max-bytes")
+    if append:
+        said = {
+            "--force": force,
+            "--output-layer": output_layer,
+            "--label-axis": label_axis is not None,
+            "--include": include,
+            "--exclude": exclude,
+            "--round": round_number is not None,
+        }
+        _append(
+            [name for name, given in said.items() if given],
+            paths,
+            output,
+            base_model,
+            differences,
+            options.split_list(layers),
+            weights,
+            client_pattern,
+            limit,
+        )
+        return
     from lomar_cli.stages.dump import Selection, dump
 
-    limit = options.parse_size(max_bytes, "--max-bytes")
     with progress("reading clients") as (begin, advance):
         done = dump(
             paths,
@@ -130,10 +161,47 @@ def command(
     say(done.output_layer)
     if done.head.buffers:
         say(f"not scored: {_named(sorted(done.head.buffers))}")
-    for warning in done.warnings:
+    _warn(done.warnings, done.ignored)
+
+
+def _append(
+    said: list[str],
+    paths: list[Path],
+    output: Path,
+    base_model: Path | None,
+    differences: bool,
+    layers: list[str] | None,
+    weights: Path | None,
+    client_pattern: str | None,
+    max_bytes: int,
+) -> None:
+    from lomar_cli.errors import UsageError
+    from lomar_cli.stages.dump_append import append
+
+    if said:
+        raise UsageError(f"--append: {said[0]} is settled by the round; leave it out")
+    with progress("appending clients") as (begin, advance):
+        done = append(
+            paths,
+            output,
+            base_model,
+            differences,
+            layers,
+            weights,
+            client_pattern,
+            max_bytes,
+            advance,
+            begin,
+        )
+    say(f"{output}: {done.appended} clients appended, it holds {done.clients}")
+    _warn(done.warnings, done.ignored)
+
+
+def _warn(warnings: Sequence[str], ignored: Sequence[Path]) -> None:
+    for warning in warnings:
         warn(warning)
-    if done.ignored:
-        names = _named([path.name for path in done.ignored])
+    if ignored:
+        names = _named([path.name for path in ignored])
         warn(f"passed over, as they are no client files: {names}")
 
 

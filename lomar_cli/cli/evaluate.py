@@ -14,11 +14,24 @@ from lomar_cli.cli.console import out, print_json, say
 @options.common
 def command(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A model file.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model file, or npz, safetensors, pt with --architecture.",
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[
         Path | None,
         typer.Option("--split", metavar="FILE", help="A split of the data set to test on."),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            "--architecture",
+            metavar="NAME",
+            help="What MODEL is, where its file does not say (see: lomar list models).",
+        ),
     ] = None,
     part: Annotated[
         str,
@@ -63,7 +76,18 @@ def command(
 
     flips = list(flip or [])
     document = evaluate(
-        model, output, split, flips, scores or [], truth, data_dir, force, data_file, part, roc
+        model,
+        output,
+        split,
+        flips,
+        scores or [],
+        truth,
+        data_dir,
+        force,
+        data_file,
+        part,
+        roc,
+        architecture,
     )
     if json:
         print_json(document)

@@ -218,7 +218,9 @@ def read_npy_head(
             "parameters are float16, float32 or float64" if kinds == "f" else "which is refused"
         )
         raise InputError(f"{shown}: {field}: has type {dtype}, {needed}")
-    if len(shape) > _MAX_DIMENSIONS or any(extent < 0 for extent in shape):
+    # NumPy's own check takes a truth value for a number, and cannot make an array of it then.
+    odd = any(isinstance(extent, bool) or extent < 0 for extent in shape)
+    if odd or len(shape) > _MAX_DIMENSIONS:
         raise InputError(f"{shown}: {field}: declares the shape {printable(str(shape))}")
     wanted = math.prod(shape) * dtype.itemsize
     if wanted > max_bytes or wanted > size:

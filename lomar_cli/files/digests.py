@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import numpy as np
 
 from lomar_cli.files import h5
 from lomar_cli.files.stretches import Stretch, largest, stretches
+
+_WAITING = 2
 
 
 def client_digest(arrays: Mapping[str, Any], row: int) -> str:
@@ -20,6 +24,48 @@ def client_digest(arrays: Mapping[str, Any], row: int) -> str:
         values = array[row]
         digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
+
+
+class Digests:
+    """The digests of the clients of a round that is written, by this thread or by a ``pool``.
+
+    Hashing and writing take about as long, and hashlib lets other threads run meanwhile. What is
+    not hashed yet stays in memory: at most ``_WAITING`` calls of :meth:`add`.
+    """
+
+    def __init__(self, clients: int, pool: ThreadPoolExecutor | None = None) -> None:
+        self._pool = pool
+        self._found: list[str | None] = [None] * clients
+        self._waiting: deque[tuple[int, Future[list[str]]]] = deque()
+
+    def add(self, start: int, arrays: Mapping[str, Any]) -> None:
+        """Clients ``start``, ``start + 1``, ...; each array is (clients, \\*shape)."""
+        if self._pool is None:
+            self._put(start, _all_digests(arrays))
+            return
+        self._waiting.append((start, self._pool.submit(_all_digests, arrays)))
+        while len(self._waiting) > _WAITING:
+            self._take()
+
+    def all(self) -> list[str]:
+        """All of them; every client must have been added."""
+        while self._waiting:
+            self._take()
+        found = [digest for digest in self._found if digest is not None]
+        if len(found) < len(self._found):
+            raise RuntimeError("a client of the round was never written")
+        return found
+
+    def _take(self) -> None:
+        start, done = self._waiting.popleft()
+        self._put(start, done.result())
+
+    def _put(self, start: int, digests: list[str]) -> None:
+        self._found[start : start + len(digests)] = digests
+
+
+def _all_digests(arrays: Mapping[str, Any]) -> list[str]:
+    return [client_digest(arrays, row) for row in range(len(next(iter(arrays.values()))))]
 
 
 class Watch:

@@ -26,7 +26,7 @@ _MAX_CHUNK_BYTES = 64 * 2**20
 _MAX_DEPTH = 2
 # The best that gzip can do; a data set that stores less than this was never written whole.
 _MAX_RATIO = 1100
-_ALLOWED_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
+_ALLOWED_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 
 
 @contextlib.contextmanager
@@ -48,35 +48,80 @@ def check_inert(path: Path, handle: h5py.File, max_bytes: int) -> None:
     """Raise InputError unless all of an open file is plain and small enough to look at."""
     shown = printable(str(path))
     declared = 0
-    objects = 0
     _check_attributes(shown, handle)
+    for where, item in walk(shown, handle, _MAX_DEPTH):
+        named = f"{shown}: {printable(where)}"
+        if isinstance(item, h5py.Dataset):
+            _check_strings(named, item)
+            declared += stored_bytes(named, item)
+            if declared > max_bytes:
+                raise InputError(
+                    f"{named}: declares more than {max_bytes:,} bytes, the most that is read"
+                )
+        _check_attributes(named, item)
+
+
+def walk(
+    shown: str, handle: h5py.File, deepest: int
+) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    """Every group and data set below the root with its path, as deep as ``deepest`` groups.
+
+    InputError for links, other objects, cycles, and more than ``MAX_OBJECTS``.
+    """
+    objects = 0
+    seen: set[int] = set()
     pending: list[tuple[h5py.Group, str, int]] = [(handle, "", 1)]
     while pending:
         group, prefix, depth = pending.pop()
+        # A group that is reached twice is a cycle, or one array under many names.
+        place = h5py.h5o.get_info(group.id).addr
+        if place in seen:
+            raise InputError(
+                f"{shown}: {printable(prefix)}: is there under two names, which is refused"
+            )
+        seen.add(place)
         for name in group:
             objects += 1
-            where = printable(f"{prefix}/{name}")
+            where = f"{prefix}/{name}"
+            named = f"{shown}: {printable(where)}"
             if objects > MAX_OBJECTS:
-                raise InputError(f"{shown}: holds more than {MAX_OBJECTS} objects")
+                raise InputError(f"{shown}: holds more than {MAX_OBJECTS:,} objects")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise InputError(f"{shown}: {where}: is a link, which is refused; store the data")
+                raise InputError(f"{named}: is a link, which is refused; store the data")
             item = group.get(name)
             if item is None:
-                raise InputError(f"{shown}: {where}: cannot be read; the file is damaged")
+                raise InputError(f"{named}: cannot be read; the file is damaged")
             if isinstance(item, h5py.Group):
-                if depth >= _MAX_DEPTH:
-                    raise InputError(f"{shown}: {where}: groups are nested too deep")
-                pending.append((item, f"{prefix}/{name}", depth + 1))
-            elif isinstance(item, h5py.Dataset):
-                declared += _declared_bytes(shown, where, item)
-                if declared > max_bytes:
-                    raise InputError(
-                        f"{shown}: {where}: declares more than {max_bytes:,} bytes, "
-                        "the most that is read"
-                    )
-            else:
-                raise InputError(f"{shown}: {where}: is neither a group nor a data set")
-            _check_attributes(f"{shown}: {where}", item)
+                if depth >= deepest:
+                    raise InputError(f"{named}: groups are nested too deep, beyond {deepest}")
+                pending.append((item, where, depth + 1))
+            elif not isinstance(item, h5py.Dataset):
+                raise InputError(f"{named}: is neither a group nor a data set")
+            yield where, item
+
+
+def stored_bytes(named: str, item: h5py.Dataset) -> int:
+    """How many bytes a data set declares, all of which the file itself holds, or InputError."""
+    if item.is_virtual:
+        raise InputError(f"{named}: is a virtual data set, which is refused")
+    if item.external:
+        raise InputError(f"{named}: lies in another file, which is refused")
+    plist = item.id.get_create_plist()
+    for position in range(plist.get_nfilters()):
+        code = plist.get_filter(position)[0]
+        if code not in _ALLOWED_FILTERS:
+            raise InputError(
+                f"{named}: uses filter {code}; only gzip, shuffle and fletcher32 are read"
+            )
+    width = int(item.id.get_type().get_size())
+    # A chunk is held whole, however little of it is asked for.
+    if item.chunks and math.prod(item.chunks) * width > _MAX_CHUNK_BYTES:
+        raise InputError(f"{named}: has chunks of more than {_MAX_CHUNK_BYTES:,} bytes")
+    declared = int(item.size or 0) * width
+    ratio = _MAX_RATIO if plist.get_nfilters() else 1
+    if item.id.get_storage_size() * ratio < declared:
+        raise InputError(f"{named}: declares more than the file stores")
+    return declared
 
 
 def _check_attributes(shown: str, item: h5py.HLObject) -> None:
@@ -104,31 +149,11 @@ def _check_type(where: str, kind: h5py.h5t.TypeID) -> None:
         raise InputError(f"{where}: is of a type that is refused; ours are numbers and strings")
 
 
-def _declared_bytes(shown: str, where: str, item: h5py.Dataset) -> int:
-    named = f"{shown}: {where}"
+def _check_strings(named: str, item: h5py.Dataset) -> None:
+    """Refuse a data set of another type than ours, or of strings beyond any of ours."""
     kind = item.id.get_type()
     _check_type(named, kind)
-    if item.is_virtual:
-        raise InputError(f"{named}: is a virtual data set, which is refused")
-    if item.external:
-        raise InputError(f"{named}: lies in another file, which is refused")
-    plist = item.id.get_create_plist()
-    for position in range(plist.get_nfilters()):
-        code = plist.get_filter(position)[0]
-        if code not in _ALLOWED_FILTERS:
-            raise InputError(
-                f"{named}: uses filter {code}; only gzip, shuffle and fletcher32 are read"
-            )
-    width = int(kind.get_size())
     if kind.get_class() == h5py.h5t.STRING:
         limit = _MAX_STRING_BYTES if item.shape else _MAX_SCALAR_BYTES
-        if width > limit:
+        if int(kind.get_size()) > limit:
             raise InputError(f"{named}: holds strings longer than {limit:,} bytes")
-    # A chunk is held whole, however little of it is asked for.
-    if item.chunks and math.prod(item.chunks) * width > _MAX_CHUNK_BYTES:
-        raise InputError(f"{named}: has chunks of more than {_MAX_CHUNK_BYTES:,} bytes")
-    declared = int(item.size or 0) * width
-    ratio = _MAX_RATIO if plist.get_nfilters() else 1
-    if item.id.get_storage_size() * ratio < declared:
-        raise InputError(f"{named}: declares more than the file stores")
-    return declared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
 from lomar_cli.files import h5
-from lomar_cli.files.digests import Watch, client_digest, watched
+from lomar_cli.files.digests import Digests, Watch, client_digest, watched
 from lomar_cli.files.stretches import Consumer, ahead, width
 from lomar_cli.files.text import name_fault, printable
 from lomar_cli.files.updates import OutputLayer, Updates
@@ -58,12 +59,18 @@ class Round:
 
 
 class RoundWriter:
-    """Fills a round file, any number of whole clients at a time."""
+    """Fills a round file, any number of whole clients at a time.
 
-    def __init__(self, handle: h5py.File, head: RoundHead) -> None:
+    With a ``pool``, clients are hashed in it while the caller goes on: the arrays that were
+    written must then stay as they are.
+    """
+
+    def __init__(
+        self, handle: h5py.File, head: RoundHead, pool: ThreadPoolExecutor | None = None
+    ) -> None:
         self.handle = handle
         self.head = head
-        self._digests: list[str | None] = [None] * len(head.clients)
+        self._digests = Digests(len(head.clients), pool)
         handle.attrs["round_number"] = np.int64(head.round_number)
         h5.write_text(handle, "base_sha256", head.base_sha256)
         h5.write_text(handle, "architecture", head.architecture)
@@ -95,24 +102,25 @@ class RoundWriter:
         count = len(next(iter(arrays.values())))
         for name, array in arrays.items():
             self.handle[f"updates/{encode_name(name)}"][start : start + count] = array
-        for offset in range(count):
-            self._digests[start + offset] = client_digest(arrays, offset)
+        self._digests.add(start, arrays)
 
     def seal(self) -> None:
         """Store the digests; every client must have been written."""
-        if None in self._digests:
-            raise RuntimeError("a client of the round was never written")
-        digests = [digest or "" for digest in self._digests]
+        digests = self._digests.all()
         h5.write_strings(self.handle["clients"], "sha256", digests, **self._resizable)
 
 
 @contextlib.contextmanager
 def create_round(
-    path: Path, head: RoundHead, provenance: h5.Provenance, force: bool = False
+    path: Path,
+    head: RoundHead,
+    provenance: h5.Provenance,
+    force: bool = False,
+    pool: ThreadPoolExecutor | None = None,
 ) -> Iterator[RoundWriter]:
     """Yield a writer for a new round file, which is complete afterwards or absent."""
     with h5.create(path, "round", provenance, force) as handle:
-        writer = RoundWriter(handle, head)
+        writer = RoundWriter(handle, head, pool)
         yield writer
         writer.seal()
 

@@ -167,7 +167,8 @@ def _other(path: Path, found: Round, memory: int) -> tuple[Earlier, str, list[di
         ordered = dataclasses.replace(
             other.updates, tensors={n: other.updates.tensors[n] for n in found.head.shapes}
         )
-        block = flatten(ordered, np.arange(len(other.head.clients)))
+        scored = ordered.select([n for n in found.head.shapes if n not in found.head.buffers])
+        block = flatten(scored, np.arange(len(other.head.clients)))
         if not np.isfinite(block).all():
             raise InputError(f"{printable(str(path))}: holds NaN or infinity")
         weights = other.head.num_examples.astype(np.float64)

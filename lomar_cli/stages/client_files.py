@@ -84,21 +84,28 @@ def compare(one: One, first: One, path: Path, other: str, base: bool = False) ->
     A ``base`` model may be in float32 where clients send half precision, or the other way round.
     """
     shown = printable(str(path))
-    for name in first.arrays:
-        if name not in one.arrays:
-            raise InputError(f"{shown}: {printable(name)}: is missing, {other} has it")
-    for name, array in one.arrays.items():
-        if name not in first.arrays:
-            raise InputError(f"{shown}: {printable(name)}: is there, but not in {other}")
-        shape, wanted = array.shape, first.arrays[name].shape
-        if shape != wanted:
-            raise InputError(f"{shown}: {printable(name)}: has shape {shape}, {other} has {wanted}")
+    compare_shapes(one, {name: array.shape for name, array in first.arrays.items()}, path, other)
+    for name in one.arrays:
         mine, theirs = one.types[name], first.types[name]
         if mine != theirs and not (base and _wide(mine) == _wide(theirs)):
             raise InputError(
                 f"{shown}: {printable(name)}: has type {mine}, {other} has {theirs}; all clients "
                 "must send one type"
             )
+
+
+def compare_shapes(one: One, shapes: Mapping[str, tuple[int, ...]], path: Path, other: str) -> None:
+    """Refuse arrays whose names or shapes differ from those that ``other`` has."""
+    shown = printable(str(path))
+    for name in shapes:
+        if name not in one.arrays:
+            raise InputError(f"{shown}: {printable(name)}: is missing, {other} has it")
+    for name, array in one.arrays.items():
+        if name not in shapes:
+            raise InputError(f"{shown}: {printable(name)}: is there, but not in {other}")
+        shape, wanted = array.shape, shapes[name]
+        if shape != wanted:
+            raise InputError(f"{shown}: {printable(name)}: has shape {shape}, {other} has {wanted}")
 
 
 def client_counts(

@@ -76,11 +76,7 @@ def dump(
     before the one that it may name.
     """
     check_output(output, force)
-    if (base_model is None) == (not differences):
-        raise UsageError(
-            "say what the files hold: --base-model FILE when they are trained parameters (the "
-            "difference to FILE is taken), or --differences when they are updates already"
-        )
+    check_what(base_model, differences)
     selection = selection or Selection()
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     beside = read_sidecar(weights) if weights is not None else None
@@ -100,14 +96,14 @@ def dump(
     begin(len(clients.names))
     steps = extend("dump", said, inputs)
     counts: list[int | None] = []
-    # One thread hashes the files while this one reads and writes: each waits for the disk or
-    # computes outside Python.
-    with ThreadPoolExecutor(1) as beside_us, create_round(output, head, steps, force) as writer:
-        digests = _Digests(beside_us, clients.files)
+    # Two threads hash the files and the clients while this one reads and writes: each waits for
+    # the disk or computes outside Python.
+    with ThreadPoolExecutor(2) as pool, create_round(output, head, steps, force, pool) as writer:
+        digests = _Digests(pool, clients.files)
         for row, (path, one) in enumerate(clients.read(max_bytes, selection.layers)):
             digests.reach(path)
             direction.add({name: one.arrays[name] for name in scored})
-            writer.write(row, {n: _update(one.arrays, base, n, head)[None] for n in head.shapes})
+            writer.write(row, {n: difference(one.arrays, base, n, head)[None] for n in head.shapes})
             counts.append(one.num_examples)
             advance(1)
         # Known only now; the steps are written when the round is sealed.
@@ -120,6 +116,15 @@ def dump(
     return Dumped(
         replace(head, num_examples=found), how, clients.ignored, [warning] if warning else []
     )
+
+
+def check_what(base_model: Path | None, differences: bool) -> None:
+    """UsageError unless exactly one of the two is said."""
+    if (base_model is None) == (not differences):
+        raise UsageError(
+            "say what the files hold: --base-model FILE when they are trained parameters (the "
+            "difference to FILE is taken), or --differences when they are updates already"
+        )
 
 
 def _head(
@@ -190,7 +195,8 @@ def _base(
     return found.arrays
 
 
-def _update(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) -> NDArray[Any]:
+def difference(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) -> NDArray[Any]:
+    """One parameter less the base model's, in the round's type; as it is without a base model."""
     if base is None:
         return arrays[name]
     dtype = head.dtypes[name]
@@ -200,7 +206,7 @@ def _update(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) -> 
 
 
 class _Digests:
-    """SHA-256 of every file, taken by another thread as the files are reached."""
+    """SHA-256 of every file, taken by other threads as the files are reached."""
 
     def __init__(self, pool: ThreadPoolExecutor, files: Sequence[Path]) -> None:
         self._pool, self._files = pool, files

@@ -14,7 +14,9 @@ from lomar_cli.data.dataset import Dataset
 from lomar_cli.data.stamped import put_on
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
-from lomar_cli.files.model import read_model
+from lomar_cli.files.importers.hdf5 import own_model
+from lomar_cli.files.importers.registry import read_parameters
+from lomar_cli.files.model import Model
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.split import Split, Stamp, read_split
 from lomar_cli.files.text import json_text, printable
@@ -47,6 +49,7 @@ def evaluate(
     data_file: Path | None = None,
     part: str = "test",
     roc: Path | None = None,
+    architecture: str | None = None,
 ) -> dict[str, Any]:
     """Return the metrics document; write it if ``output`` is given.
 
@@ -61,6 +64,9 @@ def evaluate(
     ``model`` with ``split`` (which names the data set) gives accuracies, ``scores`` with
     ``truth`` detection figures; at least one pair is needed. One score table gives ``detection``,
     several give ``detections``, a list. ``roc`` is where a figure of their curves goes.
+
+    ``model`` may be of any format that ``dump`` reads; ``architecture`` names what its file does
+    not say.
     """
     if output is not None:
         check_output(output, force)
@@ -76,6 +82,8 @@ def evaluate(
         raise UsageError("give MODEL with --split, --scores with --truth, or all four")
     if flips and model is None:
         raise UsageError("--flip: says whose accuracy to report, so it needs MODEL and --split")
+    if architecture is not None and model is None:
+        raise UsageError("--architecture: says what MODEL is, so it needs MODEL and --split")
     if part not in PARTS:
         raise UsageError(f"--part {part}: must be one of {', '.join(PARTS)}")
     if part != "test" and model is None:
@@ -84,7 +92,9 @@ def evaluate(
     inputs: dict[str, str] = {}
     if model is not None and split is not None:
         found = read_split(split)
-        document |= _accuracies(model, found, split, flips, data_dir, data_file, inputs, part)
+        document |= _accuracies(
+            model, found, split, flips, data_dir, data_file, inputs, part, architecture
+        )
     drawn = None
     if truth is not None:
         found_by = compared(scores, truth, inputs)
@@ -93,7 +103,9 @@ def evaluate(
         else:
             document["detections"] = [{"scores": one.path.name, **one.measured} for one in found_by]
         drawn = None if roc is None else curves(found_by, roc)
-    said = {"flip": list(flips)} | ({} if part == "test" else {"part": part})
+    said: dict[str, Any] = {"flip": list(flips)} | ({} if part == "test" else {"part": part})
+    if architecture is not None:
+        said["architecture"] = architecture
     document["provenance"] = extend("evaluate", said, inputs)
     if output is not None:
         atomic_bytes(output, (json_text(document) + "\n").encode(), force)
@@ -111,25 +123,27 @@ def _accuracies(
     data_file: Path | None,
     inputs: dict[str, str],
     part: str,
+    architecture: str | None,
 ) -> dict[str, Any]:
     """What the document says of the model, by the names of ``PARTS[part]``."""
-    found = read_model(path)
     shown = printable(str(path))
-    if not found.architecture:
-        raise InputError(
-            f"{shown}: architecture: is not known, so the model cannot be run; evaluate takes "
-            "models that `lomar train` and `lomar aggregate` made"
-        )
+    found = own_model(path)
+    # What another program wrote has no number of a round.
+    number = found.round_number if found is not None else None
+    if found is None:
+        found = Model(read_parameters(path).arrays)
+    kind = _architecture(found, architecture, shown)
     pairs = [parse_flip(text, split.labels) for text in flips]
     data = load_for(split, split_path, data_dir, data_file)
     check_stamp(split, split_path, data)
-    module = model_module(found.architecture)
+    module = model_module(kind)
     initial = module.initial(data)
     shapes = {name: tuple(value.shape) for name, value in found.parameters.items()}
     wanted = {name: tuple(value.shape) for name, value in initial.items()}
     if shapes != wanted:
         raise InputError(
-            f"{shown}: its parameters {shapes} do not fit {split.dataset}, which needs {wanted}"
+            f"{shown}: its parameters {shapes} do not fit {kind} on {split.dataset}, which needs "
+            f"{wanted}"
         )
 
     inputs["model"], inputs["split"] = found.sha256, split.sha256
@@ -146,8 +160,23 @@ def _accuracies(
         if split.stamp is not None:
             stamped = _predict(module, found.parameters, data, features, split.stamp)
             one |= metrics.backdoor(predicted, stamped, truth, data.labels, split.stamp.target)
-        measured[name] = {"dataset": split.dataset, "round": found.round_number, **one}
+        measured[name] = {"dataset": split.dataset, "round": number, **one}
     return measured
+
+
+def _architecture(model: Model, said: str | None, shown: str) -> str:
+    """The name of the model's module: what its file says, or else ``said``."""
+    if model.architecture and said and model.architecture != said:
+        raise UsageError(
+            f"--architecture {said}: {shown} says that it is {printable(model.architecture)}"
+        )
+    kind = model.architecture or said
+    if not kind:
+        raise InputError(
+            f"{shown}: architecture: is not known, so the model cannot be run; say it with "
+            "--architecture (`lomar list models`)"
+        )
+    return kind
 
 
 def _predict(

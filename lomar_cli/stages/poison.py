@@ -4,6 +4,9 @@ Clients turned keep their ids, their num_examples and their place; clients added
 nothing, the num_examples of an honest client, and an honest update of their own to begin with:
 the round's mean plus the deviations of two random honest clients, divided by the square root of
 two, so that mean and covariance are those of the round and it is nobody's copy.
+
+Attacks craft what clients are compared by. Buffers stay what they are: clients turned keep theirs,
+clients added have those of an honest client, and no attack counts them as parameters.
 """
 
 from __future__ import annotations
@@ -72,10 +75,11 @@ def turn(
         names = set(number)
         chosen = np.array([i for i, c in enumerate(updates.clients) if c in names], np.intp)
     known = np.setdiff1d(honest, chosen)
-    own = flatten(updates, chosen)
+    scored = updates.scored()
+    own = flatten(scored, chosen)
     ids = [updates.clients[int(row)] for row in chosen]
     crafted = _craft(
-        updates,
+        scored,
         attack,
         known,
         own,
@@ -86,13 +90,11 @@ def turn(
         len(updates.clients),
         memory,
     )
-    tensors = {}
-    for name, part in unflatten(crafted, updates).items():
-        array = np.array(updates.tensors[name][:])
+    tensors = {name: np.array(tensor[:]) for name, tensor in updates.tensors.items()}
+    for name, part in unflatten(crafted, scored).items():
         with np.errstate(over="ignore"):
-            array[chosen] = part.astype(array.dtype)
-        tensors[name] = array
-    return _sorted(replace(updates, tensors=tensors), ids)
+            tensors[name][chosen] = part.astype(tensors[name].dtype)
+    return _sorted(replace(updates, tensors=tensors, magnitudes=None), ids)
 
 
 def add(
@@ -111,10 +113,12 @@ def add(
         raise UsageError("--malicious: the round has no honest client to be like")
     source = rng if ids_seed is None else np.random.default_rng(np.random.SeedSequence(ids_seed))
     ids = fresh_ids(number, updates.clients, source)
-    own, models = _alike(flatten(updates, honest), number, rng)
-    counts = updates.num_examples[honest[models]] if number else np.zeros(0, np.int64)
+    scored = updates.scored()
+    own, models = _alike(flatten(scored, honest), number, rng)
+    like = honest[models] if number else np.zeros(0, np.intp)
+    counts = updates.num_examples[like]
     crafted = _craft(
-        updates,
+        scored,
         attack,
         honest,
         own,
@@ -126,13 +130,16 @@ def add(
         memory,
     )
     tensors: dict[str, Any] = {}
-    for name, part in unflatten(crafted, updates).items():
-        array = np.asarray(updates.tensors[name][:])
+    parts = unflatten(crafted, scored)
+    for name, tensor in updates.tensors.items():
+        array = np.asarray(tensor[:])
+        part = parts[name] if name in parts else array[like]
         with np.errstate(over="ignore"):
             tensors[name] = np.concatenate([array, part.astype(array.dtype)])
     counts = np.concatenate([updates.num_examples, counts])
     clients = [*updates.clients, *ids]
-    return _sorted(Updates(clients, counts, tensors, updates.output, updates.labels), ids)
+    more = replace(updates, clients=clients, num_examples=counts, tensors=tensors, magnitudes=None)
+    return _sorted(more, ids)
 
 
 def _craft(

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, UsageError
-from lomar_cli.files.h5 import Provenance, is_hdf5
+from lomar_cli.files.h5 import Provenance
+from lomar_cli.files.importers.hdf5 import own_model
 from lomar_cli.files.importers.registry import read_parameters
-from lomar_cli.files.model import parameters_sha256, read_model
+from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.round import Round
 from lomar_cli.files.text import printable
 
@@ -43,7 +44,8 @@ def start_model(
         raise UsageError("give either --model or --from-zero")
     shown = printable(str(base_model))
     base = read_parameters(base_model).arrays
-    chain = (read_model(base_model).provenance or []) if is_hdf5(base_model) else []
+    ours = own_model(base_model)
+    chain = (ours.provenance or []) if ours is not None else []
     shapes = {name: array.shape for name, array in base.items()}
     if shapes != {name: tuple(shape) for name, shape in head.shapes.items()}:
         raise InputError(f"{shown}: its parameters are not those of the round")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,46 @@ def test_full_knowledge_looks_at_the_honest_only(name):
         by_client(done.updates),
     )
     assert all(old[client] == new[client] for client in IDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_buffers_take_no_part_and_stay_as_they_are(name):
+    """The crafted updates are those of a round that never had buffers, to the bit."""
+    plain = updates()
+    counters = (np.arange(CLIENTS, dtype="f8") * 1e6)[:, None]
+    # Before and behind the parameters, so that their places in a flat update would differ.
+    around = {"a.num_batches_tracked": counters, **plain.tensors, "z.running_var": counters + 0.5}
+    with_buffers = replace(plain, tensors=around, buffers=frozenset(around) - set(plain.tensors))
+    attack = make_round_attack(name, {})
+    for how in (turn, add):
+        expected = how(plain, attack, 4, known(name), seed=3)
+        done = how(with_buffers, attack, 4, known(name), seed=3)
+        assert done.malicious == expected.malicious
+        assert list(done.updates.tensors) == list(around)
+        assert done.updates.buffers == with_buffers.buffers
+        assert by_client(done.updates.scored()) == by_client(expected.updates)
+        rows = {client: row for row, client in enumerate(done.updates.clients)}
+        for key in with_buffers.buffers:
+            found = done.updates.tensors[key]
+            for row, client in enumerate(IDS):
+                assert found[rows[client]] == around[key][row]
+            for client in set(rows) - set(IDS):
+                assert found[rows[client]] in around[key]
+
+
+def test_a_replayed_round_is_compared_without_its_buffers(tmp_path):
+    made = {**tensors(6), "running_var": np.full((6, 2), 1e9, np.float32)}
+    marked = {"buffers": {"running_var"}}
+    one = write_round(tmp_path / "one.h5", made, **marked)
+    two = write_round(tmp_path / "two.h5", {n: a + 1 for n, a in made.items()}, **marked)
+    sources = Sources(target_update=two, replay=two)
+    for name in ("free-rider-replay", "stealth-model-poison"):
+        out = tmp_path / f"{name}.h5"
+        truth = tmp_path / f"{name}.json"
+        attack_round(one, out, name, {}, Who(convert="2"), sources=sources, truth=truth)
+        np.testing.assert_array_equal(read_updates(out)["running_var"], made["running_var"])
+        with open_round(out) as found:
+            assert found.head.buffers == {"running_var"}
 
 
 def test_added_clients_start_from_the_rounds_mean_and_deviation():

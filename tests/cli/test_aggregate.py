@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -153,3 +154,18 @@ def test_a_model_beyond_the_type_is_refused_in_one_line(tmp_path):
     model = write_base(tmp_path / "base.h5", base)
     options = ("--model", model, "-o", tmp_path / "m.h5")
     refused(tmp_path, 1, ["fc.weight", "not finite"], "aggregate", path, *options)
+
+
+def test_a_start_model_in_groups_of_another_program(tmp_path):
+    """As Keras saves it: HDF5, but no file of ours."""
+    made = {f"fc/{n.partition('.')[2]}": array for n, array in tensors(3).items()}
+    base = {name: array[0] for name, array in made.items()}
+    with h5py.File(tmp_path / "base.h5", "w") as handle:
+        for name, array in base.items():
+            handle[name] = array
+    path = write_round(tmp_path / "r.h5", made, output=None)
+    works("aggregate", path, "--model", tmp_path / "base.h5", "-o", tmp_path / "next.npz")
+    with np.load(tmp_path / "next.npz") as found:
+        for name, array in base.items():
+            wanted = array + made[name].mean(axis=0)
+            np.testing.assert_allclose(found[name], wanted, rtol=1e-5, atol=1e-6)

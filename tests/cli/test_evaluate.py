@@ -152,3 +152,27 @@ def test_half_a_question_is_refused(pipeline, tmp_path):
         ((*scores, *truth, "--flip", "1:7"), "--flip"),
     ):
         refused(tmp_path, 2, [missing], "evaluate", *given)
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors", "pt"])
+def test_a_model_in_another_format_is_measured_as_ours(ending, pipeline, tmp_path):
+    if ending == "pt":
+        pytest.importorskip("torch")
+    other = tmp_path / f"model.{ending}"
+    works("export", pipeline.model, "-o", other)
+    about = ("--split", pipeline.poisoned, "--flip", "1:7", "--json")
+    expected = json.loads(works("evaluate", pipeline.model, *about).stdout)
+    refused(tmp_path, 3, [other, "--architecture"], "evaluate", other, *about)
+    line = ("evaluate", other, "--architecture", "logistic", *about)
+    found = json.loads(works(*line).stdout)
+    assert found["accuracy"] == {**expected["accuracy"], "round": None}
+    inputs = [document["provenance"][-1]["inputs"] for document in (found, expected)]
+    assert inputs[0] == inputs[1]
+
+
+def test_an_architecture_that_is_not_the_models(pipeline, tmp_path):
+    about = ("--split", pipeline.poisoned, "--architecture", "mlp")
+    refused(tmp_path, 2, ["logistic"], "evaluate", pipeline.model, *about)
+    np.savez(tmp_path / "m.npz", **{"fc.weight": np.ones((10, 3), "f4")})
+    line = ("evaluate", tmp_path / "m.npz", *about[:3], "logistic")
+    refused(tmp_path, 3, ["do not fit logistic"], *line)

@@ -81,6 +81,14 @@ DESCRS = st.one_of(st.sampled_from(["<f4", ">f8", "|O", "|V0", "<U0", "<f16", "<
 SHAPES = st.one_of(st.lists(st.integers(0, 4), max_size=3).map(tuple), LITERALS)
 
 
+@pytest.mark.parametrize("shape", ["(True,)", "(True, 4)", "(2, False)"])
+def test_truth_values_are_no_extents(shape, folder):
+    """NumPy's own check lets them pass, as they are integers to Python."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+    assert read(content, folder) is None
+
+
 @settings(max_examples=150, deadline=None)
 @given(descr=DESCRS, shape=SHAPES, fortran=st.one_of(st.booleans(), LITERALS))
 def test_any_header(descr, shape, fortran, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -72,31 +73,39 @@ def kill(
 ) -> Killed:
     """Run ``command`` in a copy of ``inputs`` and kill it, ``count`` times.
 
-    Every second time an older output is there already and ``-f`` is said.
+    Every second time an older output is there already and ``-f`` is said. Of three kills one comes
+    at any moment, one towards the end, and one just after the temporary file came up. How long the
+    command takes is measured anew by every complete run, and less is reckoned with after a miss,
+    so that most kills hit it on a machine with other work too.
     """
     rng = random.Random(f"{seed} {command}")
     shutil.copytree(inputs, work)
-    began = time.monotonic()
-    assert start(work, words(command, "whole")).wait() == 0
-    took = time.monotonic() - began
+    took = [_complete(work, words(command, "whole"))]
     given = {name: raw for name, raw in contents(work).items() if not name.startswith("whole")}
     whole = {n.replace("whole", "out"): r for n, r in contents(work).items() if n not in given}
     for path in work.glob("whole*"):
         path.unlink()
     seen = Killed()
+    reach = 1.0
     for number in range(count):
         for path in work.glob("out*"):
             path.unlink()
         old = dict.fromkeys(whole, b"old") if number % 2 else {}
         for name, raw in old.items():
             (work / name).write_bytes(raw)
-        # Half of them towards the end, where the output is written.
-        moment = took * (rng.random() if number % 4 < 2 else 0.6 + 0.5 * rng.random())
         running = start(work, words(command, "out", *(["-f"] if old else [])))
-        time.sleep(moment)
+        begun = time.monotonic()
+        if number % 3 == 2:
+            _see_temporary(work, running)
+            time.sleep(0.01 * rng.random())
+        else:
+            share = rng.random() if number % 3 else 0.6 + 0.4 * rng.random()
+            time.sleep(reach * statistics.median(took[-5:]) * share)
+        moment = time.monotonic() - begun
         running.send_signal(by)
         error = running.communicate(timeout=60)[1].decode()
         seen.kills += running.returncode != 0
+        reach = min(1.0, reach * (1.02 if running.returncode else 0.9))
         seen.faults += [
             f"{number} at {moment:.3f} s: {f}" for f in _faults(work, given, whole, old)
         ]
@@ -104,12 +113,25 @@ def kill(
             seen.faults.append(f"{number}: exit {running.returncode}: {error[-300:]}")
         seen.complete += all((work / name).exists() for name in whole)
         seen.left += len(_hidden(work))
-        assert start(work, words(command, "out", "-f")).wait() == 0
+        took.append(_complete(work, words(command, "out", "-f")))
         after = contents(work)
         if after != {**given, **whole}:
             odd = [name for name in {**after, **whole} if after.get(name) != whole.get(name)]
             seen.faults.append(f"{number}: the next run leaves something else: {odd}")
     return seen
+
+
+def _complete(folder: Path, arguments: list[str]) -> float:
+    """Seconds that the command takes when nobody kills it."""
+    began = time.monotonic()
+    assert start(folder, arguments).wait() == 0
+    return time.monotonic() - began
+
+
+def _see_temporary(work: Path, running: subprocess.Popen[bytes]) -> None:
+    """Wait until the command writes, or has ended."""
+    while running.poll() is None and not _hidden(work):
+        time.sleep(0.0005)
 
 
 def _hidden(work: Path) -> list[str]:

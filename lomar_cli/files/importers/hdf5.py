@@ -18,7 +18,7 @@ from lomar_cli.errors import InputError
 from lomar_cli.files import h5
 from lomar_cli.files.importers.base import NUM_EXAMPLES, Arrays, One, fault, one_client, whole_count
 from lomar_cli.files.importers.hdf5_inert import check_inert
-from lomar_cli.files.model import read_model
+from lomar_cli.files.model import Model, read_model
 from lomar_cli.files.round import open_round
 from lomar_cli.files.text import printable
 
@@ -61,6 +61,13 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
             return
         for name in handle[_CLIENTS]:
             yield _group(path, handle[_CLIENTS][name])
+
+
+def own_model(path: Path) -> Model | None:
+    """The model when ``path`` is a model file of ours, None for whatever else it is."""
+    if not h5.is_hdf5(path) or _kind(path) != "lomar/model":
+        return None
+    return read_model(path)
 
 
 def _round(path: Path, max_bytes: int) -> Iterator[One]:
