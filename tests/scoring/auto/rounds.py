@@ -23,11 +23,11 @@ def digits_data():
 
 
 @functools.lru_cache(maxsize=32)
-def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0):
+def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False):
     """Digits clients after 5 epochs from zero, and who of them flipped anything (n,).
 
     ``scheme`` is a lambda or "dirichletALPHA"; ``flips`` are (source, target) pairs that the last
-    ``attackers`` clients do to their ordinary samples.
+    ``attackers`` clients do to their ordinary samples: all of them, or in turn (``each``).
     """
     data, count = digits_data(), honest + attackers
     rng = np.random.default_rng([seed, 77])
@@ -40,7 +40,7 @@ def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0):
     for i, own in enumerate(owned):
         labels = data.y_train[own].copy()
         if i >= honest:
-            for source, target in flips:
+            for source, target in flips[i % len(flips) :][:1] if each else flips:
                 labels[data.y_train[own] == source] = target
             bad[i] = bool((labels != data.y_train[own]).any())
         clients.append(ClientData(f"c{i:03d}", own, labels))
