@@ -28,3 +28,9 @@ def test_at_most_the_share_that_was_asked_for_is_removed(scheme, count):
         # Within what chance gives to so few rounds.
         clients = SEEDS[count] * count
         assert removed(scheme, count, asked) <= asked + 2 * np.sqrt(asked / clients)
+
+
+def test_clients_who_all_hold_the_same_few_samples():
+    """Most of one label's samples in every client of that label: nearly copies of each other."""
+    for count in (20, 40):
+        assert removed("0.9", count, 0.01, samples=100) <= 0.02
