@@ -66,25 +66,27 @@ def distances(flat):
 
 
 def complete_linkage(flat, share):
-    """Merge the two groups whose furthest members are nearest, while these are within reach.
+    """Merge the two groups whose furthest members are nearest, while these are near-copies.
 
-    Reach is ``share`` of the median distance to the (n/2)-th nearest other. Sets of rows.
+    Far is a distance in units of ``share`` of the shorter one's length. Sets of rows.
     """
-    count = len(flat)
-    usual = float(np.median([d[max(1, count // 2) - 1] for d in distances(flat)]))
-    between = [[math.dist(a, b) for b in flat] for a in flat]
-    groups = [{i} for i in range(count)]
+    zero = [0.0] * len(flat[0])
+    between = [
+        [math.dist(a, b) / (share * min(math.dist(a, zero), math.dist(b, zero))) for b in flat]
+        for a in flat
+    ]
+    groups = [{i} for i in range(len(flat))]
     while len(groups) > 1:
-        best = min(
+        far, x, y = min(
             (max(between[i][j] for i in a for j in b), x, y)
             for x, a in enumerate(groups)
             for y, b in enumerate(groups)
             if x < y
         )
-        if best[0] > share * usual:
+        if far > 1:
             break
-        groups[best[1]] |= groups.pop(best[2])
-    return {frozenset(group) for group in groups}, usual
+        groups[x] |= groups.pop(y)
+    return {frozenset(group) for group in groups}
 
 
 def unmixed(seen, trusted):
