@@ -1,6 +1,6 @@
 """Honest rounds: the share of clients removed is at most what was asked for.
 
-A fast part of ``benchmarks/calibration.py``: all its cells are in docs/method.md.
+A fast part of ``benchmarks/calibration.py``: its figures are in docs/method.md.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def test_views_are_checked_and_kept_in_their_own_order():
     for bad in ("nar", "near,fra", ",", ""):
         with pytest.raises(UsageError, match="--views"):
             LomarAuto(views=bad)
-    with pytest.raises(UsageError, match="there is no view 'nar'.*near"):
+    with pytest.raises(UsageError, match=r"there is no view 'nar'.*near"):
         LomarAuto(views="nar")
     for bad in (0.0, 0.5, -1, float("nan")):
         with pytest.raises(UsageError, match="--false-alarm"):

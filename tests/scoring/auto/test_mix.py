@@ -109,7 +109,7 @@ def test_other_layers_do_not_matter():
 @pytest.mark.parametrize("scheme", ["0", "0.5"])
 def test_without_a_bias_flippers_are_found_too(scheme):
     updates, bad = digits(scheme, 1, flips=((1, 7),), attackers=25, samples=100)
-    sight, flagged = flags(without_bias(updates))
+    _, flagged = flags(without_bias(updates))
     one, other = shares(flagged, bad)
     assert one >= 0.8 and other <= 0.03, (one, other)
     honest, _ = digits(scheme, 1)

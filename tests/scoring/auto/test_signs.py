@@ -17,7 +17,7 @@ COUNT, SIZE = 60, 500
 def a_round(seed, kind):
     """A third of the parameters is never trained; the last ten clients make theirs up."""
     rng = np.random.default_rng(seed)
-    flat = rng.standard_normal((COUNT, SIZE)) + 0.3
+    flat = rng.standard_normal((COUNT, SIZE)) + 1.0
     flat[:, : SIZE // 3] = 0.0
     if kind == "no zeros":
         flat[50:, : SIZE // 3] = 1e-3
@@ -60,7 +60,6 @@ def test_who_makes_it_up_is_found_where_there_is_a_spread():
 
 
 def test_signs_that_all_share_tell_nothing():
-    sight = signs.signs(
-        Seen(Geometry(from_matrix(np.eye(1, 9) + np.ones((20, 9)))), np.ones(20, bool), 0.01)
-    )
+    alike = Geometry(from_matrix(np.eye(1, 9) + np.ones((20, 9))))
+    sight = signs.signs(Seen(alike, np.ones(20, bool), 0.01))
     assert np.isnan(sight.suspicion).all() and "alike" in sight.notes[0]
