@@ -1,0 +1,107 @@
+"""Rounds for the tests of ``lomar-auto``: digits, trained here, with attackers of known deeds."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+
+from lomar_cli.data import partition, registry
+from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.learning import logistic
+from lomar_cli.learning.registry import ClientData, Training
+from lomar_cli.scoring.auto.base import Seen
+from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.lomar_auto import LomarAuto
+
+
+@functools.lru_cache(maxsize=1)
+def digits_data():
+    return registry.load("digits", None)
+
+
+@functools.lru_cache(maxsize=32)
+def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False):
+    """Digits clients after 5 epochs from zero, and who of them flipped anything (n,).
+
+    ``scheme`` is a lambda or "dirichletALPHA"; ``flips`` are (source, target) pairs that the last
+    ``attackers`` clients do to their ordinary samples: all of them, or in turn (``each``).
+    """
+    data, count = digits_data(), honest + attackers
+    rng = np.random.default_rng([seed, 77])
+    if str(scheme).startswith("dirichlet"):
+        name, options = "dirichlet", {"alpha": float(scheme.removeprefix("dirichlet"))}
+    else:
+        name, options = "paper", {"imbalance": float(scheme), "rare": "repeat"}
+    owned = partition.draw(name, data.y_train, count, samples, rng, **options)
+    clients, bad = [], np.zeros(count, bool)
+    for i, own in enumerate(owned):
+        labels = data.y_train[own].copy()
+        if i >= honest:
+            for source, target in flips[i % len(flips) :][:1] if each else flips:
+                labels[data.y_train[own] == source] = target
+            bad[i] = bool((labels != data.y_train[own]).any())
+        clients.append(ClientData(f"c{i:03d}", own, labels))
+    training = Training(epochs=5, batch_size=20, lr=0.01, seed=seed)
+    made = [group for _, group in logistic.train(data, logistic.initial(data), clients, training)]
+    tensors = {name: np.concatenate([group[name] for group in made]) for name in made[0]}
+    names = [client.client for client in clients]
+    labels = [str(label) for label in range(10)]
+    return Updates(names, np.full(count, samples), tensors, logistic.OUTPUT, labels), bad
+
+
+def changed(updates, **tensors):
+    """The same round with some tensors replaced."""
+    return replace(updates, tensors={**updates.tensors, **tensors})
+
+
+def flat(updates):
+    return np.concatenate(
+        [t.reshape(len(t), -1).astype(np.float64) for t in updates.tensors.values()], axis=1
+    )
+
+
+def appended(updates, rows, names):
+    """The round with further clients, whose flat updates are ``rows``."""
+    tensors, start = {}, 0
+    for name, tensor in updates.tensors.items():
+        size = int(np.prod(tensor.shape[1:]))
+        part = rows[:, start : start + size].reshape(len(rows), *tensor.shape[1:])
+        tensors[name] = np.concatenate([tensor, part.astype(tensor.dtype)])
+        start += size
+    counts = np.concatenate([updates.num_examples, np.full(len(rows), 50)])
+    return replace(
+        updates, clients=[*updates.clients, *names], num_examples=counts, tensors=tensors
+    )
+
+
+def copies_of(updates, rows, seed=0, jitter=0.02):
+    """Flat near-copies of these clients: moved by ``jitter`` of their own length."""
+    victims = flat(updates)[rows]
+    noise = np.random.default_rng(seed).standard_normal(victims.shape)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    return victims + jitter * np.linalg.norm(victims, axis=1, keepdims=True) * noise
+
+
+def seen(updates, false_alarm=0.01, trusted=None):
+    count = len(updates.clients)
+    return Seen(
+        Geometry(updates), np.ones(count, bool) if trusted is None else trusted, false_alarm
+    )
+
+
+def auto(updates, jobs=1, **options):
+    return judge(updates, LomarAuto(**options), jobs=jobs)
+
+
+def no_output(updates):
+    return replace(updates, output=None)
+
+
+def without_bias(updates):
+    weight = updates.output.weight
+    return replace(
+        updates, tensors={weight: updates.tensors[weight]}, output=OutputLayer(weight, None, 0)
+    )

@@ -1,0 +1,97 @@
+"""Slow and obvious versions of the contrasts and of the evidence of a pair."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.stats import binom, norm
+
+from lomar_cli.scoring.auto import contrast, evidence
+
+
+def _robust(x, y, steps, fit):
+    """Least absolute deviations by reweighting: what is left, its spread, the coefficients."""
+    weight = [1.0] * len(y)
+    for _ in range(steps):
+        coefficients = fit(x, y, weight)
+        left = [yi - float(np.dot(xi, coefficients)) for xi, yi in zip(x, y, strict=True)]
+        spread = 1.4826 * float(np.median([abs(one) for one in left])) + 1e-12
+        weight = [1 / max(abs(one) / spread, 0.05) for one in left]
+    return left, spread, coefficients
+
+
+def _ridge(x, y, weight):
+    root = np.sqrt(np.array(weight))[:, None]
+    wide = root * np.array(x)
+    ridge = 1e-3 * (wide**2).sum() / wide.shape[1] + 1e-12
+    more = np.vstack([wide, math.sqrt(ridge) * np.eye(wide.shape[1])])
+    return np.linalg.lstsq(more, np.append(root[:, 0] * y, np.zeros(wide.shape[1])), rcond=None)[0]
+
+
+def _from_zero(x, y, weight):
+    root = np.sqrt(np.array(weight))
+    return nnls(root[:, None] * np.array(x), root * y)[0]
+
+
+def units(content, held, noise, trusted):
+    """A column's noise in units of a row's: the root mean square over rows of what is left."""
+    count, labels, _ = content.shape
+    rows = [i for i in range(count) if trusted[i]]
+    found = np.zeros(labels)
+    for column in range(labels):
+        total = 0.0
+        for row in range(labels):
+            x = [held[i] / math.sqrt(noise[i, row]) for i in rows]
+            y = np.array([content[i, row, column] / math.sqrt(noise[i, row]) for i in rows])
+            total += _robust(x, y, contrast._NOISE_STEPS, _ridge)[1] ** 2
+        found[column] = math.sqrt(total / labels)
+    return found
+
+
+def contrasts(content, rest, trusted, judged):
+    count, labels, _ = content.shape
+    held = np.array([[max(a[r, r], 0.0) for r in range(labels)] for a in content])
+    noise = rest + 1e-3 * np.median(rest)
+    unit = units(content, held, noise, trusted)
+    z = np.full((count, labels, labels), np.nan)
+    for s in range(labels):
+        for g in range(labels):
+            if g == s or not (judged[g] and judged[s]):
+                continue
+            x, y = [], []
+            for i in range(count):
+                even = 2 * held[i].sum() / labels
+                major = [max(one - even, 0.0) for one in held[i]]
+                own = contrast._OWN_MEAN**2 * (major[g] ** 2 + major[s] ** 2)
+                deviation = math.sqrt(unit[s] ** 2 * (noise[i, g] + noise[i, s]) + own)
+                y.append((content[i, g, s] - content[i, s, s]) / deviation)
+                x.append([0.0 if r == s else held[i, r] / deviation for r in range(labels)])
+            x, y = np.array(x), np.array(y)
+            _, _, fit = _robust(x[trusted], y[trusted], contrast._FIT_STEPS, _from_zero)
+            z[:, g, s] = y - x @ fit
+    return z
+
+
+def chances(z, rows):
+    """log10 of the smallest binomial tail over all heights, by pair."""
+    z = z[rows]
+    count, labels, _ = z.shape
+    judged = [(g, s) for g in range(labels) for s in range(labels) if not np.isnan(z[0, g, s])]
+    pool = [z[i, g, s] for g, s in judged for i in range(count)]
+    found = np.zeros((labels, labels))
+    for g, s in judged:
+        own = sorted(z[:, g, s], reverse=True)[: count // 2]
+        best = None
+        for many, height in enumerate(own, start=1):
+            if height <= evidence._LEAST_Z or many < evidence._LEAST_CLIENTS:
+                continue
+            elsewhere = sum(one >= height for one in pool) - many + 1
+            shared = elsewhere / max(len(pool) - count, 1)
+            chance = min(max(shared, norm.sf(height / evidence._WIDER)), 1.0)
+            tail = binom.sf(many - 1, count, chance)
+            best = tail if best is None else min(best, tail)
+        if best is not None:
+            found[g, s] = math.log10(max(best, 1e-300))
+    return found

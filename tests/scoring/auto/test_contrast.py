@@ -1,0 +1,157 @@
+"""Contrasts of pairs of labels, and the evidence for a pair, against slow loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from lomar_cli.scoring.auto import contrast
+from lomar_cli.scoring.auto.evidence import evidence, level
+from tests.scoring.auto import slow_labels
+
+
+def content(seed=0, count=50, labels=4, flip=None, attackers=0, noise=0.02):
+    """A (n, R, R) of softmax-like clients, and the squared noise of their rows (n, R)."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(labels, 1.5), count)
+    own = np.eye(labels) - 1 / labels
+    a = shares[:, None, :] * own
+    if flip is not None:
+        s, g = flip
+        guilty = np.arange(count) >= count - attackers
+        a[guilty, s, s] -= shares[guilty, s]
+        a[guilty, g, s] += shares[guilty, s]
+    rest = rng.uniform(0.5, 2.0, (count, labels))
+    a = a + noise * np.sqrt(rest)[:, :, None] * rng.standard_normal(a.shape)
+    return a, rest
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_units_are_the_slow_loops(seed):
+    a, rest = content(seed)
+    trusted = np.arange(50) % 7 > 0
+    held = np.maximum(np.einsum("nll->nl", a), 0)
+    found = contrast.noise_units(a, held, rest, trusted)
+    np.testing.assert_allclose(found, slow_labels.units(a, held, rest, trusted), rtol=1e-6)
+    # And near the noise that was put in.
+    assert (np.abs(found / 0.02 - 1) < 0.5).all()
+
+
+@pytest.mark.parametrize("flip", [None, (2, 0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_contrasts_are_the_slow_loops(seed, flip):
+    a, rest = content(seed, flip=flip, attackers=8)
+    trusted = np.arange(50) % 9 > 0
+    judged = np.array([True, True, True, seed != 0])
+    found = contrast.contrasts(a, rest, trusted, judged)
+    expected = slow_labels.contrasts(a, rest, trusted, judged)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    # Coordinate descent stops after some sweeps.
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.02)
+
+
+def test_nan_is_where_nothing_was_judged():
+    a, rest = content(0)
+    judged = np.array([True, False, True, True])
+    z = contrast.contrasts(a, rest, np.ones(50, bool), judged)
+    for g in range(4):
+        for s in range(4):
+            asked = g != s and judged[g] and judged[s]
+            assert np.isnan(z[:, g, s]).all() != asked
+
+
+def test_who_relabels_has_the_highest_contrast_in_that_pair():
+    a, rest = content(1, flip=(2, 0), attackers=8)
+    z = contrast.contrasts(a, rest, np.arange(50) < 42, np.ones(4, bool))
+    assert np.median(z[42:, 0, 2]) > 5 > z[:42, 0, 2].max()
+    # No honest contrast is evidence in any pair.
+    assert np.nanmax(z[:42]) < 5
+
+
+def test_coordinate_descent_is_nonnegative_least_squares():
+    rng = np.random.default_rng(0)
+    moments, right, expected = [], [], []
+    for _ in range(40):
+        x, y = rng.standard_normal((30, 5)), rng.standard_normal(30)
+        moments.append(x.T @ x)
+        right.append(x.T @ y)
+        expected.append(nnls(x, y)[0])
+    found = contrast._from_zero(np.array(moments), np.array(right))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (found >= 0).all() and (found == 0).any() and (found > 0).any()
+
+
+def test_who_is_not_trusted_does_not_move_the_others():
+    a, rest = content(2)
+    trusted = np.arange(50) >= 5
+    wild = a.copy()
+    wild[:5] = 1e6
+    z = [contrast.contrasts(one, rest, trusted, np.ones(4, bool))[5:] for one in (a, wild)]
+    np.testing.assert_array_equal(*z)
+
+
+def null(seed, count=60, labels=5):
+    """z as honest clients give them, and NaN on the diagonal."""
+    z = np.random.default_rng(seed).standard_normal((count, labels, labels))
+    z[:, range(labels), range(labels)] = np.nan
+    return z
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_evidence_is_the_slow_loops(seed):
+    z = null(seed)
+    z[:12, 1, 3] += 3
+    z[:, 4, :] = z[:, :, 4] = np.nan
+    rows = np.arange(60) % 5 < 4
+    np.testing.assert_allclose(evidence(z, rows), slow_labels.chances(z, rows), rtol=1e-9)
+    assert evidence(z, rows).argmin() == 1 * 5 + 3
+
+
+def test_evidence_by_hand():
+    # Twenty clients, two pairs; 3 of them at z = 4 in one, and nothing above 1 elsewhere.
+    z = np.full((20, 2, 2), np.nan)
+    z[:, 0, 1] = z[:, 1, 0] = 0.0
+    z[:3, 0, 1] = 4.0
+    # Elsewhere none of 20 is so high; it counts as one: 1/20 is above the normal tail of 4 / 1.3.
+    # Three or more of 20 at a chance of 1/20 have one of 0.0755.
+    found = evidence(z, np.ones(20, bool))
+    assert found[0, 1] == pytest.approx(np.log10(0.0754837), abs=1e-5)
+    assert found[1, 0] == 0 and found[0, 0] == 0
+
+
+def test_a_round_of_honest_clients_has_no_evidence():
+    worst = [evidence(null(seed), np.ones(60, bool)).min() for seed in range(300)]
+    # 20 pairs a round: the smallest of 300 rounds is far from the gate of 1e-6.
+    assert min(worst) > -5
+    heavy = [
+        evidence(
+            np.where(np.isnan(null(seed)), np.nan, null(seed) * (1 + 2 * (seed % 3 == 0))),
+            np.ones(60, bool),
+        ).min()
+        for seed in range(100)
+    ]
+    assert min(heavy) > -6  # The round is its own null.
+
+
+def test_evidence_grows_with_clients_and_with_height():
+    z = null(0)
+
+    def with_some(many, height):
+        moved = z.copy()
+        moved[:many, 2, 0] = height + 0.01 * np.arange(many)
+        return evidence(moved, np.ones(60, bool))[2, 0]
+
+    by_many = [with_some(many, 4.0) for many in (3, 6, 12, 24)]
+    by_height = [with_some(12, height) for height in (1.5, 2.5, 4.0)]
+    assert by_many == sorted(by_many, reverse=True)
+    assert by_height == sorted(by_height, reverse=True)
+
+
+def test_the_level_is_what_a_share_of_innocent_pairs_exceeds():
+    z = null(3, count=100)
+    z[:40, :, 2] = 50.0
+    found = level(z, np.ones(100, bool), [2], 0.01, 0.7)
+    innocent = [z[i, g, s] for i in range(100) for g in range(5) for s in (0, 1, 3, 4) if g != s]
+    assert found == pytest.approx(np.percentile(innocent, 99))
+    assert level(0.01 * z, np.ones(100, bool), [2], 0.01, 0.7) == 0.7

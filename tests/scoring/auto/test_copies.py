@@ -1,0 +1,133 @@
+"""Near-copies share one vote: who is grouped, who is framed in vain, and what a crowd gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from lomar_cli.scoring.auto import copies
+from lomar_cli.scoring.geometry import Geometry
+from tests.scoring.auto import slow
+from tests.scoring.auto.rounds import appended, auto, copies_of, digits
+from tests.scoring.plain import from_matrix
+
+
+def grouped(found):
+    return {
+        frozenset(np.flatnonzero(found.number == g).tolist()) for g in range(len(found.medoids))
+    }
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_groups_are_complete_linkage_by_slow_loops(seed):
+    rng = np.random.default_rng(seed)
+    flat = rng.standard_normal((24, 6))
+    # Copies at all sorts of small distances, some in chains.
+    flat[16:] = flat[rng.integers(0, 4, 8)] + 0.02 * rng.standard_normal((8, 6))
+    found = copies.find(Geometry(from_matrix(flat)))
+    expected = slow.complete_linkage(flat.tolist(), copies.NEAR)
+    assert grouped(found) == expected
+    assert 8 < len(expected) < 24
+    for group, medoid in enumerate(found.medoids):
+        members = np.flatnonzero(found.number == group)
+        assert (found.size[members] == len(members)).all()
+        sums = [sum(((flat[i] - flat[j]) ** 2).sum() for j in members) for i in members]
+        if len(members) > 2:
+            assert medoid == members[int(np.argmin(sums))]
+        else:
+            assert medoid == members[0]
+
+
+def test_a_bridge_of_sybils_joins_no_honest_clients():
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((40, 20))
+    bridge = flat[0] + np.linspace(0, 1, 90)[1:-1, None] * (flat[1] - flat[0])
+    everybody = np.vstack([flat, bridge])
+    found = copies.find(Geometry(from_matrix(everybody)))
+    assert len(found.medoids) < len(everybody)
+    lengths = np.linalg.norm(everybody, axis=1)
+    # Single linkage falls for it.
+    joined = fcluster(linkage(everybody, "single"), copies.NEAR * lengths.min(), "distance")
+    assert joined[0] == joined[1]
+    for group in grouped(found):
+        rows = sorted(group)
+        across = np.linalg.norm(everybody[rows][:, None] - everybody[rows][None], axis=2)
+        limit = copies.NEAR * np.minimum.outer(lengths[rows], lengths[rows])
+        assert (across <= limit * (1 + 1e-6)).all()
+    assert len({found.number[i] for i in range(40)}) == 40
+
+
+def test_nobody_is_grouped_with_nobody_near_or_all_the_same():
+    rng = np.random.default_rng(0)
+    found = copies.find(Geometry(from_matrix(rng.standard_normal((20, 30)))))
+    assert found.number.tolist() == found.medoids.tolist() == list(range(20))
+    same = copies.find(Geometry(from_matrix(np.ones((20, 3)))))
+    assert len(same.medoids) == 1 and (same.size == 20).all()
+    nothing = copies.find(Geometry(from_matrix(np.zeros((20, 3)))))
+    assert len(nothing.medoids) == 20  # No length to measure by.
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5", "0.9"])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
+def test_near_copies_do_not_get_their_victims_removed(scheme, share):
+    """Two copies each, of clients that hold the label 4 first; attackers are a share of all."""
+    lost = []
+    for seed in (1, 2):
+        updates, _ = digits(scheme, seed)
+        many = round(share * 100)
+        bias = updates.tensors["fc.bias"][:, 4]
+        victims = np.argsort(-bias, kind="stable")[: many // 2]
+        framed = appended(
+            updates,
+            copies_of(updates, np.repeat(victims, 2), seed),
+            [f"x{i}" for i in range(2 * len(victims))],
+        )
+        said = auto(framed)
+        lost.append((~said.keep[:100]).mean())
+        # One vote a group: a victim and its two copies have a third each, or less.
+        number = np.concatenate([np.arange(100), np.repeat(victims, 2)])
+        for victim in victims:
+            members = number == victim
+            assert (said.weight[members] <= 0.34).all()
+        assert (said.weight <= 1).all()
+    assert np.mean(lost) <= 0.02, lost
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5"])
+def test_weights_of_a_group_sum_to_one_vote(scheme):
+    updates, _ = digits(scheme, 3)
+    framed = appended(
+        updates, copies_of(updates, np.repeat([5, 9], 3)), [f"x{i}" for i in range(6)]
+    )
+    said = auto(framed)
+    number = np.concatenate([np.arange(100), np.repeat([5, 9], 3)])
+    for group in range(100):
+        assert said.weight[number == group].sum() == pytest.approx(1)
+    assert any("near-copies" in note for note in said.notes)
+    assert "share one vote" in said.reasons[5] and "share one vote" not in said.reasons[6]
+
+
+def test_without_copies_everybody_has_a_whole_vote():
+    said = auto(digits("0", 3)[0])
+    assert (said.weight == 1).all()
+
+
+def test_a_crowd_of_copies_is_removed():
+    updates, _ = digits("0.5", 1)
+    own = np.repeat([3], 30)
+    crowd = appended(updates, copies_of(updates, own), [f"x{i}" for i in range(30)])
+    said = auto(crowd)
+    assert not said.keep[100:].any()
+    assert said.keep[:100].sum() >= 98  # Client 3, whom they copy, goes with them.
+    assert "near-copies: more than any honest clients send" in said.reasons[110]
+
+
+def test_when_most_updates_are_copies_nothing_is_compared():
+    rng = np.random.default_rng(0)
+    five = rng.standard_normal((5, 8))
+    flat = np.repeat(five, 6, axis=0) + 1e-4 * rng.standard_normal((30, 8))
+    said = auto(from_matrix(flat))
+    assert said.keep.all()
+    assert "only 5 of 30 updates are different" in said.notes[0]
+    np.testing.assert_allclose(said.weight, 1 / 6)

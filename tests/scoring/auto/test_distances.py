@@ -1,0 +1,125 @@
+"""The three views by distance, and the two by direction, against plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from lomar_cli.scoring.auto import direction, distances
+from lomar_cli.scoring.auto.base import Seen
+from lomar_cli.scoring.geometry import Geometry
+from tests.scoring.auto import slow
+from tests.scoring.plain import from_matrix
+
+
+def seen(flat, false_alarm=0.01):
+    count = len(flat)
+    return Seen(Geometry(from_matrix(flat)), np.ones(count, bool), false_alarm)
+
+
+def a_round(seed, count, kind):
+    """Honest updates around a common one, and a fifth that attack."""
+    rng = np.random.default_rng(seed)
+    flat = rng.standard_normal((count, 12)) + 2.0
+    bad = count // 5
+    if kind == "copies":
+        flat[:bad] = flat[0] + 0.15 * rng.standard_normal((bad, 12))
+    elif kind == "far":
+        flat[:bad] += 20 * rng.standard_normal((bad, 12))
+    elif kind == "against":
+        flat[:bad] = -3 * flat[:bad]
+    return flat
+
+
+def by_side(sorted_distances, at):
+    return [math.log(one[at - 1]) for one in sorted_distances]
+
+
+@pytest.mark.parametrize("kind", ["none", "copies", "far", "against"])
+@pytest.mark.parametrize("count", [12, 41, 60])
+def test_distance_views_are_the_plain_loops(kind, count):
+    flat = a_round(count, count, kind)
+    found = slow.distances(flat.tolist())
+    k = count // 2
+    kth, second = by_side(found, k), by_side(found, 2)
+    whole = [math.log(sum(one[:k]) / k) for one in found]
+    for view, values, constants in (
+        (distances.far, kth, distances._FAR),
+        (distances.mean, whole, distances._MEAN),
+    ):
+        expected, flagged = slow.suspicions(values, *constants)
+        sight = view(seen(flat))
+        np.testing.assert_allclose(sight.suspicion, expected, rtol=1e-6, atol=1e-9)
+        assert set(sight.words) == flagged
+    close = [a - b for a, b in zip(kth, second, strict=True)]
+    constants = distances._NEAR if count >= 50 else distances._NEAR_SMALL
+    expected, flagged = slow.suspicions(close, *constants)
+    if count >= 50:
+        fourth = by_side(found, 4)
+        wide = [a - b for a, b in zip(kth, fourth, strict=True)]
+        more, too = slow.suspicions(wide, *distances._NEAR)
+        if flagged and too:
+            expected = np.maximum(expected, more)
+        elif not flagged:
+            expected, flagged = more, too
+        flagged = set(np.flatnonzero(expected > 1))
+    sight = distances.near(seen(flat))
+    np.testing.assert_allclose(sight.suspicion, expected, rtol=1e-6, atol=1e-9)
+    assert set(sight.words) == flagged
+
+
+@pytest.mark.parametrize("kind", ["none", "against", "far"])
+def test_direction_views_are_the_plain_loops(kind):
+    flat = a_round(7, 41, kind)
+    middle = [sorted(column)[20] for column in flat.T.tolist()]
+    length = math.sqrt(sum(m * m for m in middle))
+    inner = [sum(a * b for a, b in zip(one, middle, strict=True)) for one in flat.tolist()]
+    lengths = [math.sqrt(sum(a * a for a in one)) for one in flat.tolist()]
+    cosines = [-a / (b * length) for a, b in zip(inner, lengths, strict=True)]
+    along = [-a / length**2 for a in inner]
+    for view, values in ((direction.direction, cosines), (direction.projection, along)):
+        expected, flagged = slow.suspicions(values, *direction._CONSTANTS)
+        sight = view(seen(flat))
+        against = np.array(values) > 0
+        np.testing.assert_allclose(
+            sight.suspicion, np.where(against, expected, np.minimum(expected, 0.99)), rtol=1e-6
+        )
+        assert set(sight.words) == {i for i in flagged if against[i]}
+
+
+def test_each_attack_is_found_by_its_view():
+    for kind, view in (
+        ("copies", distances.near),
+        ("far", distances.far),
+        ("far", distances.mean),
+        ("against", direction.direction),
+        ("against", direction.projection),
+    ):
+        for seed in range(5):
+            sight = view(seen(a_round(seed, 60, kind)))
+            assert set(np.flatnonzero(sight.suspicion > 1)) == set(range(12)), (kind, seed)
+
+
+@pytest.mark.parametrize("view", [distances.near, distances.far, distances.mean])
+def test_equal_updates_cannot_be_compared(view):
+    sight = view(seen(np.ones((20, 3))))
+    assert np.isnan(sight.suspicion).all() and not sight.found
+    assert "too uniform" in sight.notes[0]
+
+
+def test_a_median_of_zero_has_no_direction():
+    flat = np.vstack([np.eye(12), -np.eye(12)])
+    for view in (direction.direction, direction.projection):
+        sight = view(seen(flat))
+        assert np.isnan(sight.suspicion).all() and not sight.found
+
+
+def test_turning_and_scaling_the_space_changes_no_distance_view():
+    flat = a_round(5, 60, "copies")
+    turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))
+    for view in (distances.near, distances.far, distances.mean):
+        np.testing.assert_allclose(
+            view(seen(1e-4 * flat @ turn + 3)).suspicion, view(seen(flat)).suspicion, rtol=1e-4
+        )

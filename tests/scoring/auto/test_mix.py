@@ -1,0 +1,173 @@
+"""The view on labels: mixed flippers of digits rounds, and rounds that it must leave alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.scoring.auto.mix import mix
+from tests.scoring.auto.rounds import changed, digits, no_output, seen, without_bias
+from tests.scoring.plain import from_matrix
+
+
+def shares(flagged, bad):
+    """Found, and false alarms."""
+    return flagged[bad].mean(), flagged[~bad].mean()
+
+
+def flags(updates, **more):
+    sight = mix(seen(updates, **more))
+    return sight, sight.suspicion > 1
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5"])
+@pytest.mark.parametrize("attackers", [20, 40])
+def test_mixed_flippers_are_found_and_their_pair_named(scheme, attackers):
+    found, alarms = [], []
+    for seed in (1, 2, 3):
+        updates, bad = digits(scheme, seed, flips=((1, 7),), attackers=attackers, samples=100)
+        sight, flagged = flags(updates)
+        one, other = shares(flagged, bad)
+        found.append(one)
+        alarms.append(other)
+        assert sight.found
+        assert any("1:7" in note for note in sight.notes), sight.notes
+        words = [sight.words[i] for i in np.flatnonzero(flagged & bad)]
+        assert sum("what it calls 7 holds what others call 1" in w for w in words) > len(words) / 2
+    assert np.mean(found) >= 0.9, found
+    assert np.mean(alarms) <= 0.02, alarms
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_several_pairs_at_once(each):
+    pairs = ((1, 7), (4, 9))
+    updates, bad = digits("0", 1, flips=pairs, attackers=32, samples=100, each=each)
+    sight, flagged = flags(updates)
+    one, other = shares(flagged, bad)
+    assert one >= 0.9 and other <= 0.02, (one, other)
+    (note,) = sight.notes
+    # Clients who do both are found by one pair, and leave nothing that tells of the other.
+    assert ("1:7" in note) + ("4:9" in note) >= (2 if each else 1), note
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5", "0.9", "dirichlet0.1"])
+def test_honest_rounds_are_left_alone(scheme):
+    for seed in (1, 2, 3, 4):
+        sight, flagged = flags(digits(scheme, seed)[0])
+        assert not flagged.any() and not sight.found, seed
+        assert (sight.suspicion <= 1).all() and not sight.words
+
+
+def test_flippers_who_find_nobody_guilty_are_still_ranked():
+    """Few and quiet: below the gate, the ranking is better than chance."""
+    from lomar_cli.learning.metrics import auc
+
+    better = []
+    for seed in (1, 2, 3):
+        updates, bad = digits("0.5", seed, flips=((4, 9),), attackers=4, samples=100)
+        sight, _ = flags(updates)
+        better.append(auc(sight.suspicion[bad], sight.suspicion[~bad]))
+    assert np.mean(better) > 0.8, better
+
+
+def same(one, other):
+    np.testing.assert_allclose(one.suspicion, other.suspicion, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(one.suspicion > 1, other.suspicion > 1)
+    assert one.notes == other.notes
+
+
+def test_the_axis_of_labels_and_the_shape_of_a_row_do_not_matter():
+    updates, _ = digits("0", 1, flips=((1, 7),), attackers=20)
+    plain, flagged = flags(updates)
+    assert flagged.any()
+    weight, bias = updates.tensors["fc.weight"], updates.tensors["fc.bias"]
+    count, labels, _ = weight.shape
+    for shape in ((8, 8), (4, 4, 4)):
+        same(
+            mix(seen(changed(updates, **{"fc.weight": weight.reshape(count, labels, *shape)}))),
+            plain,
+        )
+    for axis in (1, 2):
+        folded = np.moveaxis(weight.reshape(count, labels, 8, 8), 1, 1 + axis)
+        turned = Updates(
+            updates.clients,
+            updates.num_examples,
+            {"w": folded, "b": bias},
+            OutputLayer("w", "b", axis),
+            updates.labels,
+        )
+        same(mix(seen(turned)), plain)
+
+
+def test_other_layers_do_not_matter():
+    updates, _ = digits("0", 1, flips=((1, 7),), attackers=20)
+    hidden = np.random.default_rng(0).standard_normal((len(updates.clients), 50)).astype(np.float32)
+    same(mix(seen(changed(updates, hidden=hidden))), mix(seen(updates)))
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5"])
+def test_without_a_bias_flippers_are_found_too(scheme):
+    updates, bad = digits(scheme, 1, flips=((1, 7),), attackers=25, samples=100)
+    _, flagged = flags(without_bias(updates))
+    one, other = shares(flagged, bad)
+    assert one >= 0.8 and other <= 0.03, (one, other)
+    honest, _ = digits(scheme, 1)
+    assert not flags(without_bias(honest))[1].any()
+
+
+@pytest.mark.parametrize("scheme", ["0.5", "0.9"])
+def test_a_false_bias_does_not_make_honest_groups_disappear(scheme):
+    """Attackers send another client's bias with their own weights, and flip or do not."""
+    for flips in ((), ((1, 7),)):
+        for seed in (1, 2):
+            updates, _ = digits(scheme, seed, flips=flips, attackers=25, samples=100)
+            rng = np.random.default_rng(seed)
+            bias = updates.tensors["fc.bias"].copy()
+            bias[100:] = bias[rng.integers(0, 100, 25)]
+            _, flagged = flags(changed(updates, **{"fc.bias": bias}))
+            groups = updates.tensors["fc.bias"][:100].argmax(axis=1)
+            assert flagged[:100].mean() <= 0.02
+            for label in np.unique(groups):
+                if (groups == label).sum() >= 5:
+                    assert flagged[:100][groups == label].mean() < 0.5
+
+
+def test_too_few_clients_or_labels_are_said_and_nobody_is_flagged():
+    few = digits("0", 1, honest=29)[0]
+    sight = mix(seen(few))
+    assert np.isnan(sight.suspicion).all() and not sight.found
+    assert sight.notes == ["fewer than 30 clients for 10 labels: label contents cannot be compared"]
+    assert not np.isnan(mix(seen(digits("0", 1, honest=30)[0])).suspicion).any()
+    # One label only: everybody holds the same, the others have nothing.
+    rng = np.random.default_rng(0)
+    weight = 0.01 * rng.standard_normal((40, 3, 6))
+    weight[:, 0] += 1
+    bias = np.tile([2.0, -1.0, -1.0], (40, 1))
+    from tests.scoring.rounds import as_updates
+
+    sight = mix(seen(as_updates(weight, bias)))
+    assert np.isnan(sight.suspicion).all()
+    assert "cannot be compared" in sight.notes[0]
+
+
+def test_no_output_layer_or_too_many_labels_are_said():
+    sight = mix(seen(no_output(digits("0", 1)[0])))
+    assert np.isnan(sight.suspicion).all() and "--output-layer" in sight.notes[0]
+    assert np.isnan(mix(seen(from_matrix(np.eye(20)))).suspicion).all()
+    from tests.scoring.rounds import random_round
+
+    sight = mix(seen(random_round(0, 150, 65, 3)))
+    assert "more than 64 labels" in sight.notes[0]
+
+
+def test_who_was_flagged_before_is_judged_but_teaches_nothing():
+    updates, bad = digits("0", 2, flips=((1, 7),), attackers=20)
+    trusted = np.ones(len(bad), bool)
+    trusted[:3] = False
+    weight = updates.tensors["fc.weight"].copy()
+    weight[:3] *= -1
+    honest = mix(seen(updates, trusted=trusted))
+    turned = mix(seen(changed(updates, **{"fc.weight": weight}), trusted=trusted))
+    np.testing.assert_array_equal(honest.suspicion[3:] > 1, turned.suspicion[3:] > 1)
+    assert (honest.suspicion[bad] > 1).mean() > 0.8
