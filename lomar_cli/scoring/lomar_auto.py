@@ -19,6 +19,7 @@ from lomar_cli.scoring.auto import copies
 from lomar_cli.scoring.auto.base import Seen, Sight
 from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
+from lomar_cli.scoring.geometry import Geometry
 
 LEAST_CLIENTS = 10
 # With fewer clients a group with one major label looks like a minority of attackers: one view can
@@ -67,7 +68,7 @@ class LomarAuto:
         names = self.chosen()
         if count < LEAST_CLIENTS:
             return _nobody(
-                count, names, f"{count} clients are too few to compare: it takes {LEAST_CLIENTS}"
+                count, names, f"{_clients(count)} too few to compare: it takes {LEAST_CLIENTS}"
             )
         groups = copies.find(view.geometry)
         if len(groups.medoids) < LEAST_CLIENTS:
@@ -84,11 +85,8 @@ class LomarAuto:
         sights = self._look(geometry, names)
         return _together(sights, groups, count)
 
-    def _look(self, geometry: object, names: list[str]) -> dict[str, Sight]:
+    def _look(self, geometry: Geometry, names: list[str]) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from."""
-        from lomar_cli.scoring.geometry import Geometry
-
-        assert isinstance(geometry, Geometry)
         trusted = np.ones(geometry.count, dtype=bool)
         most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights = {}
@@ -164,6 +162,10 @@ def _reason(
     elif others:
         found.append(others)
     return "; ".join(found)
+
+
+def _clients(count: int) -> str:
+    return "1 client is" if count == 1 else f"{count} clients are"
 
 
 def _nobody(

@@ -35,9 +35,6 @@ class Groups:
 
 def find(geometry: Geometry) -> Groups:
     """Group the near-copies of a round; most clients are alone in theirs."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
-
     count = geometry.count
     limits = NEAR * geometry.course.lengths
     squares = geometry.squares
@@ -45,6 +42,9 @@ def find(geometry: Geometry) -> Groups:
     near = [(squares[i] <= np.minimum(limits[i], limits) ** 2).sum() > 1 for i in range(count)]
     rows = np.flatnonzero(near)
     if len(rows) > 1:
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
         among = np.sqrt(np.maximum(squares[np.ix_(rows, rows)].astype(np.float64), 0.0))
         shorter = np.minimum.outer(limits[rows], limits[rows])
         among = np.where(shorter > 0, among / np.where(shorter > 0, shorter, 1.0), np.inf)
