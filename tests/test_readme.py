@@ -79,7 +79,7 @@ def test_why_this_client(place):
     done = run(f"{made}\n{section('Why this client?')}", place)
     assert done.returncode == 0, done.stderr
     assert "labels that stand out" in done.stdout
-    assert "views beyond their threshold: near" in done.stdout
+    assert "views beyond their threshold: far" in done.stdout
     for name in ("site-23.png", "scores.png"):
         assert (place / name).read_bytes().startswith(b"\x89PNG")
 

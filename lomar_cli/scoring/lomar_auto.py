@@ -89,24 +89,40 @@ class LomarAuto:
         """Let the views look in turn; what one flags, the next does not learn from."""
         trusted = np.ones(geometry.count, dtype=bool)
         most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
-        sights = {}
+        sights: dict[str, Sight] = {}
         for name in names:
             look, _ = VIEWS[name]
             sight = look(Seen(geometry, trusted, self.false_alarm))
             flagged = sight.suspicion > 1
-            if flagged.sum() >= most * geometry.count:
-                sight = Sight(
-                    np.full(geometry.count, np.nan),
-                    False,
-                    notes=[
-                        f"the view '{name}' would flag {int(flagged.sum())} clients, too many "
-                        f"to call them a minority: it is not believed"
-                    ],
-                )
-            elif (trusted & ~flagged).sum() > 0.5 * geometry.count:
+            if flagged.sum() < most * geometry.count and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
             sights[name] = sight
-        return sights
+        return {name: _believed(name, sights, most) for name in sights}
+
+
+def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
+    """The sight, or none where it flags too many for a minority and no view of another kind does.
+
+    A group with one major label is tight, or thin, by itself; attackers tend to be more than that.
+    """
+    flagged = sights[name].suspicion > 1
+    count = len(flagged)
+    if flagged.sum() < most * count:
+        return sights[name]
+    kinds = (("near",), ("far", "mean"), ("direction", "projection"), ("signs",), ("mix",))
+    own = next((kind for kind in kinds if name in kind), (name,))
+    seconded = any(
+        (flagged & (other.suspicion > 1)).sum() >= 0.9 * flagged.sum()
+        for key, other in sights.items()
+        if key not in own
+    )
+    if seconded and flagged.sum() < 0.5 * count:
+        return sights[name]
+    note = (
+        f"the view '{name}' alone would flag {int(flagged.sum())} of {count} clients, too many to "
+        "call them a minority: it is not believed"
+    )
+    return Sight(np.full(count, np.nan), False, notes=[note])
 
 
 def _together(sights: dict[str, Sight], groups: copies.Groups, count: int) -> Judgement:

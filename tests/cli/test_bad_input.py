@@ -71,7 +71,8 @@ def test_a_file_cut_short(kind, share, untrained, tmp_path):
 def test_hdf5_of_another_program(name, reader, tmp_path):
     with h5py.File(tmp_path / "keras.h5", "w") as handle:
         handle["model_weights"] = np.ones(3)
-    reader(name, tmp_path / "keras.h5", 3, ["keras.h5", "format"])
+    # Models of other programs are evaluated, if it is known how they are built.
+    reader(name, tmp_path / "keras.h5", 3, ["keras.h5", "arch" if name == "evaluate" else "format"])
 
 
 @pytest.mark.parametrize("kind", SEALED_KINDS)
@@ -91,12 +92,15 @@ def test_a_newer_version_asks_for_an_upgrade(kind, untrained, tmp_path):
         ("score", "split", "lomar/round"),
         ("filter", "model", "lomar/round"),
         ("aggregate", "scores", "lomar/round"),
-        ("evaluate", "round", "lomar/model"),
     ],
 )
 def test_the_wrong_kind_of_file(name, given, wanted, reader, untrained):
     path = getattr(untrained, given)
     reader(name, path, 3, [path.name, f"lomar/{given}", wanted])
+
+
+def test_a_round_is_no_model(reader, untrained):
+    reader("evaluate", untrained.round, 3, [untrained.round.name, "a model is needed"])
 
 
 @pytest.mark.parametrize("kind", SEALED_KINDS)

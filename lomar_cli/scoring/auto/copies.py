@@ -52,7 +52,9 @@ def find(geometry: Geometry) -> Groups:
         np.fill_diagonal(among, 0.0)
         tree = linkage(squareform(among, checks=False), "complete")
         number[rows] = count + fcluster(tree, 1.0, "distance")
-    _, number = np.unique(number, return_inverse=True)
+    # Groups are numbered by their first member, so that without copies they are the clients.
+    _, first, number = np.unique(number, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(first))[number]
     size = np.bincount(number)
     medoids = np.empty(len(size), np.intp)
     for group in range(len(size)):

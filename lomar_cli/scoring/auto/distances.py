@@ -18,6 +18,7 @@ _NEAR = (4.5, 0.75)
 _NEAR_SMALL = (11.0, 0.75)
 _FAR = (4.5, 1.0)
 _MEAN = (5.0, 1.0)
+_LEAST_MEAN = float(np.log(1.25))
 _SEVERAL, _SMALL = 4, 50
 
 
@@ -47,14 +48,21 @@ def far(seen: Seen) -> Sight:
 
 def mean(seen: Seen) -> Sight:
     """``ln mean(d_(1) .. d_(k))``: as ``far``, over the whole neighbourhood."""
-    return _judged(seen, _log(seen.geometry.profile(_k(seen)).mean), _MEAN, "thinner around than")
+    return _judged(
+        seen, _log(seen.geometry.profile(_k(seen)).mean), _MEAN, "thinner around than", _LEAST_MEAN
+    )
 
 
-def _judged(seen: Seen, values: Vector, constants: tuple[float, float], side: str) -> Sight:
+def _judged(
+    seen: Seen, values: Vector, constants: tuple[float, float], side: str, least: float = 0.0
+) -> Sight:
     if not np.isfinite(values).all() or np.ptp(values) < 1e-6:
         return cannot(len(values), "the updates are too uniform to compare distances")
     found = split(values, *constants, seen.false_alarm)
     centre = float(np.median(values))
+    if found.found and float(values[found.suspicion > 1].min()) - centre < least:
+        # Beyond the threshold, but by too little to be more than what a label group has.
+        return Sight(np.minimum(found.suspicion, 0.99), False)
     words = {
         int(i): f"{np.exp(values[i] - centre):.2g} times {side} usual"
         for i in np.flatnonzero(found.suspicion > 1)

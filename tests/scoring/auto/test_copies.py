@@ -131,3 +131,12 @@ def test_when_most_updates_are_copies_nothing_is_compared():
     assert said.keep.all()
     assert "only 5 of 30 updates are different" in said.notes[0]
     np.testing.assert_allclose(said.weight, 1 / 6)
+
+
+def test_pairs_that_join_no_group_leave_every_client_its_own_number():
+    # Zeros are no copies of each other, and are looked at all the same.
+    flat = np.zeros((12, 5))
+    flat[2] = 1.0
+    groups = copies.find(Geometry(from_matrix(flat)))
+    np.testing.assert_array_equal(groups.number, np.arange(12))
+    np.testing.assert_array_equal(groups.medoids, np.arange(12))
