@@ -91,8 +91,7 @@ class LomarAuto:
         most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights: dict[str, Sight] = {}
         for name in names:
-            look, _ = VIEWS[name]
-            sight = look(Seen(geometry, trusted, self.false_alarm))
+            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm))
             flagged = sight.suspicion > 1
             if flagged.sum() < most * geometry.count and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
@@ -109,12 +108,10 @@ def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
     count = len(flagged)
     if flagged.sum() < most * count:
         return sights[name]
-    kinds = (("near",), ("far", "mean"), ("direction", "projection"), ("signs",), ("mix",))
-    own = next((kind for kind in kinds if name in kind), (name,))
     seconded = any(
         (flagged & (other.suspicion > 1)).sum() >= 0.9 * flagged.sum()
         for key, other in sights.items()
-        if key not in own
+        if VIEWS[key].kind != VIEWS[name].kind
     )
     if seconded and flagged.sum() < 0.5 * count:
         return sights[name]
@@ -171,7 +168,7 @@ def _reason(
     found = []
     for name, sight in sights.items():
         if sight.suspicion[group] > 1:
-            words = sight.words.get(group) or VIEWS[name][1]
+            words = sight.words.get(group) or VIEWS[name].side
             found.append(f"{name} {sight.suspicion[group]:.1f}: {words}")
     if crowd:
         found.append(f"{others}: more than any honest clients send")

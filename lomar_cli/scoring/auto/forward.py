@@ -74,5 +74,17 @@ def _strictness(false_alarm: float) -> float:
 
 def _core(ordered: Vector) -> tuple[float, float]:
     """Median and spread of sorted values: the larger of the two sides' 34 %."""
-    low, centre, high = np.quantile(ordered, [0.1587, 0.5, 0.8413])
-    return float(centre), float(max(centre - low, high - centre))
+    low, centre, high = (_quantile(ordered, share) for share in (0.1587, 0.5, 0.8413))
+    return centre, max(centre - low, high - centre)
+
+
+def _quantile(ordered: Vector, share: float) -> float:
+    """``numpy.quantile`` of sorted values, which it would sort again at every step."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    rest = place - below
+    low, high = float(ordered[below]), float(ordered[above])
+    if rest < 0.5:
+        return low + (high - low) * rest
+    return high - (high - low) * (1 - rest)

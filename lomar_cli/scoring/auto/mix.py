@@ -56,6 +56,17 @@ class _Pair:
     clients: Mask
 
 
+def _at(pairs: Array, place: np.intp) -> tuple[int, int]:
+    """Target and source at a flat place of (R, R) numbers."""
+    g, s = np.unravel_index(place, pairs.shape)
+    return int(g), int(s)
+
+
+def _words(updates: Updates, target: int, source: int) -> str:
+    called, others = updates.label_name(target), updates.label_name(source)
+    return f"what it calls {called} holds what others call {others}"
+
+
 class _Round:
     def __init__(self, seen: Rows, view: Seen) -> None:
         self.rows = seen
@@ -91,13 +102,12 @@ class _Round:
             height = self._height(z, before, pair.source, fit)
             height = max(height, float(middle + _BULK * (high - middle)))
             own = np.maximum(z[:, pair.target, pair.source], 0.0) / height
-            for i in np.flatnonzero((own > 1) & (own > best)):
-                source, target = updates.label_name(pair.source), updates.label_name(pair.target)
-                words[int(i)] = f"what it calls {target} holds what others call {source}"
+            said = _words(updates, pair.target, pair.source)
+            words.update((int(i), said) for i in np.flatnonzero((own > 1) & (own > best)))
             best = np.maximum(best, own)
         suspicion = np.maximum(suspicion, best)
         for i in np.flatnonzero(suspicion > 1):
-            words.setdefault(int(i), self._loudest(z[i], updates))
+            words.setdefault(int(i), _words(updates, *_at(z[i], np.nanargmax(z[i]))))
         named = ", ".join(
             f"{updates.label_name(p.source)}:{updates.label_name(p.target)}" for p in pairs
         )
@@ -106,16 +116,11 @@ class _Round:
     def _both(self) -> Mask:
         return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)
 
-    def _loudest(self, z: Array, updates: Updates) -> str:
-        g, s = np.unravel_index(int(np.nanargmax(z)), z.shape)
-        target, source = updates.label_name(int(g)), updates.label_name(int(s))
-        return f"what it calls {target} holds what others call {source}"
-
     def _ranking(self, z: Array, suspicion: Array) -> Array:
         """Nobody is flagged; the pair with the most evidence still ranks the clients."""
         ranks = np.minimum(suspicion, 0.99)
         found = evidence(z, self.trusted)
-        g, s = np.unravel_index(int(found.argmin()), found.shape)
+        g, s = _at(found, found.argmin())
         if found[g, s] < _DOUBT:
             ranks = np.minimum(np.maximum(z[:, g, s], 0.0) / 10, 0.9) + 0.09 * ranks
         return ranks
@@ -141,7 +146,7 @@ class _Round:
             found = evidence(z, fit)
             for pair in pairs:
                 found[:, pair.source] = 0.0
-            g, s = (int(i) for i in np.unravel_index(int(found.argmin()), found.shape))
+            g, s = _at(found, found.argmin())
             if found[g, s] > self.gate:
                 break
             pair = self._pair(z, pairs, g, s)

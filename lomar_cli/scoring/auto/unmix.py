@@ -13,6 +13,7 @@ word: flips touch one row in R of few clients, and stand in no other row's way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def rows(updates: Updates) -> Rows:
     What is common to all rows has no effect on a softmax and is taken out first.
     """
     assert updates.output is not None
-    count, labels = len(updates.clients), updates.label_count
+    labels = updates.label_count
     common = np.zeros_like(updates.label_block(0), dtype=np.float64)
     for label in range(labels):
         common += updates.label_block(label)
@@ -58,7 +59,8 @@ def rows(updates: Updates) -> Rows:
     def row(label: int) -> Array:
         return np.asarray(updates.label_block(label) - common, np.float64)
 
-    energy = np.stack([(row(label) ** 2).sum(axis=1) for label in range(labels)], axis=1)
+    seen = [((block**2).sum(axis=1), block[:, -1].copy()) for block in map(row, range(labels))]
+    energy = np.stack([squares for squares, _ in seen], axis=1)
     lengths = np.sqrt(energy.sum(axis=1))
     usual = float(np.median(lengths))
     scale = 1 / np.maximum(lengths / (_LONGEST * usual if usual > 0 else 1.0), 1.0)
@@ -66,19 +68,17 @@ def rows(updates: Updates) -> Rows:
     parts = np.stack([row(label) @ axes for label in range(labels)], axis=1)
     parts *= scale[:, None, None]
     rest = np.maximum(energy * scale[:, None] ** 2 - (parts**2).sum(axis=2), 0.0)
-    biased = updates.output.bias is not None
-    bias = np.stack([row(label)[:, -1] for label in range(labels)], axis=1) if biased else None
-    said = bias * scale[:, None] if bias is not None else None
-    assert parts.shape[0] == count
-    return Rows(parts, rest, _claims(parts, said))
+    bias = None
+    if updates.output.bias is not None:
+        bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
+    return Rows(parts, rest, _claims(parts, bias))
 
 
-def _axes(row: object, scale: Array, labels: int, width: int) -> Array:
+def _axes(row: Callable[[int], Array], scale: Array, labels: int, width: int) -> Array:
     """The leading right singular vectors (width, R) of all rows, by randomised iteration.
 
     Halko, Martinsson and Tropp (2011), algorithm 4.4, with a fixed start.
     """
-    assert callable(row)
     wanted = min(width, labels)
     sketch = np.random.default_rng(0).standard_normal((width, min(width, labels + _OVERSAMPLED)))
     for _ in range(_POWERS):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lomar_cli.scoring.auto.base import View
 from lomar_cli.scoring.auto.direction import direction, projection
 from lomar_cli.scoring.auto.distances import far, mean, near
 from lomar_cli.scoring.auto.mix import mix
 from lomar_cli.scoring.auto.signs import signs
 
-# name: (view, its side in words)
-VIEWS: dict[str, tuple[View, str]] = {
-    "near": (near, "tighter than its own neighbourhood"),
-    "far": (far, "in a thinner region than others"),
-    "mean": (mean, "in a thinner region than others"),
-    "direction": (direction, "points against the round"),
-    "projection": (projection, "pulls against the round"),
-    "signs": (signs, "signs unlike the others'"),
-    "mix": (mix, "labels do not fit the samples"),
+
+@dataclass(frozen=True)
+class ViewEntry:
+    """A view, what it is about (two of one ``kind`` second nobody), and its side in words."""
+
+    look: View
+    kind: str
+    side: str
+
+
+VIEWS: dict[str, ViewEntry] = {
+    "near": ViewEntry(near, "tight", "tighter than its own neighbourhood"),
+    "far": ViewEntry(far, "thin", "in a thinner region than others"),
+    "mean": ViewEntry(mean, "thin", "in a thinner region than others"),
+    "direction": ViewEntry(direction, "direction", "points against the round"),
+    "projection": ViewEntry(projection, "direction", "pulls against the round"),
+    "signs": ViewEntry(signs, "signs", "signs unlike the others'"),
+    "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
 }
