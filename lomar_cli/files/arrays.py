@@ -109,9 +109,15 @@ def read_arrays(
 def open_zip(path: Path, max_bytes: int) -> Iterator[Archive]:
     """Yield the npz in ``path``, after checking what it declares; damage becomes an InputError."""
     shown = printable(str(path))
+    with zip_damage(shown, "npz"), zipfile.ZipFile(path) as archive:
+        yield Archive(archive, _members(archive, shown, max_bytes), shown, max_bytes)
+
+
+@contextlib.contextmanager
+def zip_damage(shown: str, kind: str) -> Iterator[None]:
+    """Turn what a damaged zip archive may raise while it is read into an InputError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield Archive(archive, _members(archive, shown, max_bytes), shown, max_bytes)
+        yield
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -121,7 +127,7 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[Archive]:
         UnicodeDecodeError,
     ) as error:
         raise InputError(
-            f"{shown}: is a truncated or damaged npz file ({printable(str(error), 60)})"
+            f"{shown}: is a truncated or damaged {kind} file ({printable(str(error), 60)})"
         ) from None
 
 

@@ -9,7 +9,6 @@ else. Old files, from before torch 1.6, and TorchScript are refused.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, LomarError
+from lomar_cli.files.arrays import zip_damage
 from lomar_cli.files.importers import pt_pickle
 from lomar_cli.files.importers.base import (
     CLIENT_IDS,
@@ -106,30 +106,18 @@ def _check(path: Path, max_bytes: int) -> set[str]:
                 f"{shown}: is in torch's format from before 1.6, a bare pickle, which is never "
                 "loaded; save it again with a newer torch"
             )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes: dict[str, int] = {}
-            for member in archive.infolist():
-                if member.filename in sizes:
-                    raise fault(shown, member.filename, "is there twice")
-                if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                    raise fault(shown, member.filename, "is compressed, which torch does not do")
-                sizes[member.filename] = member.file_size
-            check_declared(shown, "data", sum(sizes.values()), max_bytes)
-            if sum(sizes.values()) > path.stat().st_size:
-                raise fault(shown, "data", "declares more bytes than the file has")
-            return pt_pickle.check(archive, sizes, shown)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        UnicodeDecodeError,
-    ) as error:
-        raise InputError(
-            f"{shown}: is a truncated or damaged torch file ({printable(str(error), 60)})"
-        ) from None
+    with zip_damage(shown, "torch"), zipfile.ZipFile(path) as archive:
+        sizes: dict[str, int] = {}
+        for member in archive.infolist():
+            if member.filename in sizes:
+                raise fault(shown, member.filename, "is there twice")
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise fault(shown, member.filename, "is compressed, which torch does not do")
+            sizes[member.filename] = member.file_size
+        check_declared(shown, "data", sum(sizes.values()), max_bytes)
+        if sum(sizes.values()) > path.stat().st_size:
+            raise fault(shown, "data", "declares more bytes than the file has")
+        return pt_pickle.check(archive, sizes, shown)
 
 
 def _torch() -> Any:
