@@ -19,14 +19,13 @@ from lomar_cli.files.text import printable
 from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.plots.verdict import Plane
 from lomar_cli.scoring.base import Method
-from lomar_cli.scoring.judge import Screened, prepare
+from lomar_cli.scoring.judge import Screened
 from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
-from lomar_cli.stages.gather import chosen_layers
 from lomar_cli.stages.plane import plane
-from lomar_cli.stages.score import start_loss, table
+from lomar_cli.stages.score import screened_round, table
 from lomar_cli.stages.verdict import rows_of
 
 if TYPE_CHECKING:
@@ -85,11 +84,7 @@ def explain(
         scores = None if scores_path is None else _read(found, scores_path)
         if layers is None and scores is not None:
             layers = scores.options.get("layers")
-        names = chosen_layers(found.head, layers)
-        loss = start_loss(found, beside, held_out, base_model)
-        screened = prepare(
-            found.updates, names, memory, jobs, seed, beside.history, beside.root, loss
-        )
+        screened = screened_round(found, beside, layers, memory, jobs, seed, held_out, base_model)
         if scores is None:
             name = name or DEFAULT_METHOD
             made: Method = METHODS.make(name, options or {})

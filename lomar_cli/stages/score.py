@@ -16,6 +16,7 @@ from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.scoring.base import Judgement, Loss, Method
+from lomar_cli.scoring.distances import MakeAdder, SquareSum
 from lomar_cli.scoring.judge import ASIDE, Screened, prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
@@ -75,19 +76,8 @@ def score(
         open_round(path, memory, consumer=gather, jobs=jobs) as found,
         open_context(found, history, root, memory) as beside,
     ):
-        names = chosen_layers(found.head, layers)
-        loss = start_loss(found, beside, held_out, base_model)
-        screened = prepare(
-            found.updates,
-            names,
-            memory,
-            jobs,
-            seed,
-            beside.history,
-            beside.root,
-            loss,
-            adder=adder,
-            gathered=gather.found if gather else None,
+        screened = screened_round(
+            found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
         )
         judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -112,7 +102,36 @@ def _drawn(plot: Path, scores: Scores, screened: Screened) -> bytes:
     )
 
 
-def start_loss(
+def screened_round(
+    found: Round,
+    beside: Context,
+    layers: Sequence[str] | None,
+    memory: int,
+    jobs: int,
+    seed: int,
+    held_out: HeldOut | None,
+    base_model: Path | None,
+    adder: MakeAdder = SquareSum,
+    gather: Gather | None = None,
+) -> Screened:
+    """An open round made ready for any number of methods, with what they may ask for beside it."""
+    names = chosen_layers(found.head, layers)
+    loss = _start_loss(found, beside, held_out, base_model)
+    return prepare(
+        found.updates,
+        names,
+        memory,
+        jobs,
+        seed,
+        beside.history,
+        beside.root,
+        loss,
+        adder=adder,
+        gathered=gather.found if gather else None,
+    )
+
+
+def _start_loss(
     found: Round, beside: Context, held_out: HeldOut | None, base_model: Path | None
 ) -> Loss | None:
     """The loss on held-out data, or None without any; the start model is read for it alone."""

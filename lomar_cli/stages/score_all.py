@@ -16,12 +16,11 @@ from lomar_cli.files.round import DEFAULT_MEMORY, open_round
 from lomar_cli.files.scores import FORMATS, SCHEMA_VERSION, Scores, as_document, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Method
-from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
-from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
-from lomar_cli.stages.score import start_loss, table
+from lomar_cli.stages.gather import Gather, adder_on
+from lomar_cli.stages.score import screened_round, table
 from lomar_cli.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -81,19 +80,8 @@ def score_all(
         open_context(found, history, root, memory) as beside,
     ):
         assumed(options.get("assume_malicious"), len(found.head.clients))
-        names = chosen_layers(found.head, layers)
-        loss = start_loss(found, beside, held_out, base_model)
-        screened = prepare(
-            found.updates,
-            names,
-            memory,
-            jobs,
-            seed,
-            beside.history,
-            beside.root,
-            loss,
-            adder=adder,
-            gathered=gather.found,
+        screened = screened_round(
+            found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
         )
 
         def one(name: str) -> Outcome:
