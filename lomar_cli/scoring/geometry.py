@@ -205,6 +205,7 @@ class Geometry:
         """Where the updates point, by one reading of them; the median itself is not kept."""
         inner, squares, square = np.zeros(self.count), np.zeros(self.count), 0.0
         zeros, positives = np.zeros(self.count), np.zeros(self.count)
+        quiet, stirred = 0, np.zeros(self.count)
         for stretch in self._stretches(self.updates.tensors):
             zeros += (stretch.block == 0).sum(axis=1)
             positives += (stretch.block > 0).sum(axis=1)
@@ -213,8 +214,20 @@ class Geometry:
                 inner += wide @ middle
                 squares += np.einsum("ij,ij->i", wide, wide)
                 square += float(middle @ middle)
+                off = block != middle
+                still = 2 * off.sum(axis=0) < self.count
+                quiet += int(still.sum())
+                stirred += off[:, still].sum(axis=1)
         size = self.updates.size
-        return Course(inner, np.sqrt(squares), math.sqrt(square), zeros / size, positives / size)
+        return Course(
+            inner,
+            np.sqrt(squares),
+            math.sqrt(square),
+            zeros / size,
+            positives / size,
+            quiet / size,
+            stirred / max(quiet, 1),
+        )
 
 
 class _Few(Generic[T]):

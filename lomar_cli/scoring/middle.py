@@ -19,6 +19,8 @@ _COLUMNS = 256
 class Course:
     """Where n updates point: ``inner`` (n,) products with their coordinate-wise median, ``lengths``
     (n,), the ``median_length``, and the shares (n,) of exact ``zeros`` and of ``positives``.
+    ``quiet`` is the share of parameters at which most clients hold the very same number, and
+    ``stirred`` (n,) how much of these each client moves off it.
     """
 
     inner: NDArray[np.float64]
@@ -26,6 +28,8 @@ class Course:
     median_length: float
     zeros: NDArray[np.float64]
     positives: NDArray[np.float64]
+    quiet: float
+    stirred: NDArray[np.float64]
 
 
 def column_medians(block: Floats) -> Vector:
