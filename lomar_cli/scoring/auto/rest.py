@@ -114,6 +114,6 @@ class _Products:
     def _distances_times(self, weights: Array) -> Array:
         count = len(self._squares)
         found = np.empty((count, weights.shape[1]))
-        for rows in row_blocks(count, count):
-            found[rows] = self._squares[rows].astype(np.float64) @ weights
+        for some in row_blocks(count, count):
+            found[some] = self._squares[some].astype(np.float64) @ weights
         return found
