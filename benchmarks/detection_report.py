@@ -19,9 +19,10 @@ from statistics import fmean
 
 from _bars import judged
 from _results import Results, Row
+from _svg import save_svg
 from detection import KEYS, VALUES
 
-from lomar_cli.files.atomic import atomic_bytes, atomic_path
+from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.plots.canvas import legend, panels, styles
 
 GROUP = ("data", "scheme", "level", "attack", "method")
@@ -86,8 +87,6 @@ def _of(how: Callable[[list[float]], float], rows: Sequence[Row], column: str) -
 
 def figure(rows: Sequence[Row], methods: Sequence[str], first: str, path: Path) -> None:
     """AUC by lambda, a row of panels a data set and a column an attack."""
-    import matplotlib
-
     spread = [row for row in rows if row["scheme"] == "paper" and row["auc"]]
     data = list(dict.fromkeys(row["data"] for row in spread))
     attacks = [name for name in SHOWN if any(row["attack"] == name for row in spread)]
@@ -119,12 +118,7 @@ def figure(rows: Sequence[Row], methods: Sequence[str], first: str, path: Path) 
     for line in made:
         line[0].set_ylabel("AUC")
     legend(page, [axes for line in made for axes in line], drawn)
-    # No date and fixed names inside: the same numbers give the same bytes.
-    with (
-        matplotlib.rc_context({"svg.hashsalt": "lomar", "svg.fonttype": "none"}),
-        atomic_path(path, force=True) as temporary,
-    ):
-        page.savefig(temporary, format="svg", metadata={"Date": None})
+    save_svg(page, path)
 
 
 def _mean_auc(rows: Sequence[Row], method: str, attacks: Sequence[str]) -> float:

@@ -16,7 +16,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.contrast import contrasts
 from lomar_cli.scoring.auto.evidence import evidence, level
-from lomar_cli.scoring.auto.unmix import Rows, rows, unfit, unmix
+from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,7 +38,9 @@ def mix(seen: Seen) -> Sight:
     """Judge the labels' contents of a round by its output layer."""
     updates = seen.geometry.updates
     fault = unfit(updates)
-    return fault if fault is not None else _Round(rows(updates, seen.trusted), seen).sight(updates)
+    if fault is not None:
+        return fault
+    return _Round(rows_seen(seen, seen.trusted), seen).sight(updates)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.scoring.auto.base import Seen, Sight, Vector
 from lomar_cli.scoring.auto.forward import split
-from lomar_cli.scoring.auto.unmix import rows, unfit
+from lomar_cli.scoring.auto.unmix import rows_seen, unfit
 from lomar_cli.scoring.nearest import row_blocks
 
 Array = NDArray[np.float64]
@@ -55,8 +55,8 @@ def _left(seen: Seen) -> Vector:
     Least trimmed squares by concentration (Rousseeuw & Van Driessen 2006): fit the core, take the
     best explained as the next core, until it stays.
     """
-    claims = rows(seen.geometry.updates).claims
-    count = len(claims)
+    count = seen.geometry.count
+    claims = rows_seen(seen, np.ones(count, dtype=bool)).claims
     mixes = np.concatenate([np.ones((count, 1)), claims], axis=1)
     reach = seen.geometry.profile(max(1, count // 2)).kth
     near = seen.trusted & (reach <= _FARTHEST * np.median(reach))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
-from lomar_cli.scoring.auto.base import Sight, cannot
+from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -63,6 +63,14 @@ def unfit(updates: Updates) -> Sight | None:
             "be compared",
         )
     return None
+
+
+def rows_seen(seen: Seen, trusted: Mask) -> Rows:
+    """``rows`` of the round that is looked at, read once for views that trust the same clients."""
+    if "rows" not in seen.shared or (seen.shared["rows"][0] != trusted).any():
+        seen.shared["rows"] = (trusted, rows(seen.geometry.updates, trusted))
+    found: Rows = seen.shared["rows"][1]
+    return found
 
 
 def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
