@@ -8,8 +8,9 @@ weighted mean, a client at a time, in NumPy; the rule ``fedavg`` is lomar's own;
 ``lomar_cli.score_updates`` with the model that they started from. With flwr there, ``flower`` is
 its FedAvg's ``aggregate_train`` on reply messages, and ``flower+METHOD`` the same behind
 ``LomarStrategy``. Each runs in a process of its own, in turn with what it is compared with: the
-mean in NumPy, or Flower's FedAvg. Seconds are medians; CPU time holds on a busy machine, and so does
-the ratio. ``peak`` is the most memory of the process, ``beside`` what of it came with the work.
+mean in NumPy, or Flower's FedAvg. Seconds are medians; CPU time holds on a busy machine, and so
+does the ratio. ``peak`` is the most memory of the process while it works, ``beside`` what of it was not
+there before.
 
 7,850 parameters are a softmax regression's on MNIST, 1,000,120 those of a layer of 1,258 before it.
 """
@@ -17,6 +18,7 @@ the ratio. ``peak`` is the most memory of the process, ``beside`` what of it cam
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import logging
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,7 +99,7 @@ def measure(clients: int, parameters: int, name: str, given: argparse.Namespace)
             work, than, of = flower(start, held, name.partition("+")[2], given.threads)
         else:
             work, than, of = plain(start, held, name, given.threads)
-        before = high_water()
+        before = resident()
         taken = []
         for turn in range(given.runs + 1 if given.runs > 1 else 1):
             one = clocked(work)
@@ -106,6 +109,13 @@ def measure(clients: int, parameters: int, name: str, given: argparse.Namespace)
     cpu, wall, cpu_than, _ = (statistics.median(column) for column in zip(*taken, strict=True))
     about = {"cpu": cpu, "wall": wall, "than": cpu_than, "of": of}
     return {**about, "peak": peak, "beside": peak - before}
+
+
+def resident() -> float:
+    """The memory of this process in GB, from which its peak is counted anew."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return high_water()
 
 
 def clocked(work: Callable[[], object]) -> tuple[float, float]:
