@@ -9,8 +9,8 @@ weighted mean, a client at a time, in NumPy; the rule ``fedavg`` is lomar's own;
 its FedAvg's ``aggregate_train`` on reply messages, and ``flower+METHOD`` the same behind
 ``LomarStrategy``. Each runs in a process of its own, in turn with what it is compared with: the
 mean in NumPy, or Flower's FedAvg. Seconds are medians; CPU time holds on a busy machine, and so
-does the ratio. ``peak`` is the most memory of the process while it works, ``beside`` what of it was not
-there before.
+does the ratio. ``peak`` is the most memory of the process while it works, ``beside`` what of it was
+not there before.
 
 7,850 parameters are a softmax regression's on MNIST, 1,000,120 those of a layer of 1,258 before it.
 """

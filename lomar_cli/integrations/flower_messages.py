@@ -6,21 +6,17 @@ What a message holds was chosen by its client: nothing in it may stop a round.
 from __future__ import annotations
 
 import copy
-import io
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.arrays import read_npy_head
 from lomar_cli.files.importers.base import MAX_COUNT, fault
 from lomar_cli.files.text import name_fault
-from lomar_cli.integrations.replies import SHOWN, Reply
+from lomar_cli.integrations.replies import SHOWN, Reply, from_npy
 
 Name = Callable[[Message], str]
 _NUMPY = "numpy.ndarray"
@@ -53,7 +49,7 @@ def read_replies(
             if layout != usual:
                 raise InputError("its reply holds other records or metrics than most clients' do")
             claimed = claim(message, weight)
-            count = 1 if claimed is None else _samples(claimed, weight)
+            count = 1 if claimed is None else samples(claimed, weight)
         except InputError as error:
             wrong = str(error)
         replies.append(Reply(client, arrays, count, wrong))
@@ -102,6 +98,13 @@ def weighing(message: Message, key: str, value: float) -> Message:
     return made
 
 
+def samples(claimed: float, weight: str) -> int:
+    """A claimed number of samples; InputError where no client can have it."""
+    if not 0 <= claimed < MAX_COUNT:
+        raise InputError(f"its reply says {weight} is {claimed:g}; a number of samples is not")
+    return round(claimed)
+
+
 def _named(message: Message, name: Name) -> str:
     try:
         found = name(message)
@@ -141,24 +144,9 @@ def _chosen(content: RecordDict, record: str | None) -> ArrayRecord:
 
 
 def _read_arrays(record: ArrayRecord) -> dict[str, NDArray[Any]]:
-    """The arrays of a record, without a copy; what they declare is checked first."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, array in record.items():
         if array.stype != _NUMPY:
             raise fault(SHOWN, name, "is no serialised numpy.ndarray")
-        stream = io.BytesIO(array.data)
-        size = len(array.data)
-        head = read_npy_head(stream, size, SHOWN, name, size, "fiub")
-        start, count = stream.tell(), math.prod(head.shape)
-        if size - start < count * head.dtype.itemsize:
-            raise fault(SHOWN, name, "is cut short")
-        flat = np.frombuffer(array.data, head.dtype, count, start)
-        shaped = flat.reshape(head.shape, order="F" if head.fortran else "C")
-        arrays[name] = np.asarray(shaped, head.dtype.newbyteorder("="), order="C")
+        arrays[name] = from_npy(name, array.data)
     return arrays
-
-
-def _samples(claimed: float, weight: str) -> int:
-    if not 0 <= claimed < MAX_COUNT:
-        raise InputError(f"its reply says {weight} is {claimed:g}; a number of samples is not")
-    return round(claimed)

@@ -6,6 +6,8 @@ aside with its reason, and the others are judged as if it had not come.
 
 from __future__ import annotations
 
+import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 
 from lomar_cli.api import score_updates
 from lomar_cli.errors import InputError
-from lomar_cli.files.importers.base import One, one_client
+from lomar_cli.files.arrays import read_npy_head
+from lomar_cli.files.importers.base import One, fault, one_client
 from lomar_cli.files.scores import WEIGHT, Scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.judge import ASIDE
@@ -62,14 +65,14 @@ def judge_replies(
     faults = {row: reply.fault for row, reply in enumerate(replies) if reply.fault is not None}
     shapes = {name: array.shape for name, array in start.items()}
     for row, reply in enumerate(replies):
-        fault = None if row in faults else _misfit(reply.arrays, shapes)
-        if fault is not None:
-            faults[row] = fault
+        wrong = None if row in faults else _misfit(reply.arrays, shapes)
+        if wrong is not None:
+            faults[row] = wrong
     types = _usual_types([replies[row].arrays for row in _left(replies, faults)], start)
     for row in _left(replies, faults):
-        fault = _other_types(replies[row].arrays, types)
-        if fault is not None:
-            faults[row] = fault
+        wrong = _other_types(replies[row].arrays, types)
+        if wrong is not None:
+            faults[row] = wrong
     rows = _left(replies, faults)
     if 2 * len(rows) < len(replies) or not rows:
         note = f"only {len(rows)} of {len(replies)} updates fit the model: nobody is kept"
@@ -83,6 +86,21 @@ def judge_replies(
         **scoring,
     )
     return _with_aside(scores, replies, faults, rows)
+
+
+def from_npy(name: str, data: bytes) -> NDArray[Any]:
+    """The array in an npy file, without a copy; what it declares is checked before it is believed.
+
+    InputError names it, and says what is wrong.
+    """
+    stream = io.BytesIO(data)
+    head = read_npy_head(stream, len(data), SHOWN, name, len(data), "fiub")
+    start, count = stream.tell(), math.prod(head.shape)
+    if len(data) - start < count * head.dtype.itemsize:
+        raise fault(SHOWN, name, "is cut short")
+    flat = np.frombuffer(data, head.dtype, count, start)
+    shaped = flat.reshape(head.shape, order="F" if head.fortran else "C")
+    return np.asarray(shaped, head.dtype.newbyteorder("="), order="C")
 
 
 def _misfit(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> str | None:

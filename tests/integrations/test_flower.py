@@ -350,7 +350,7 @@ def test_options_that_do_not_fit_the_model_are_an_error_before_anybody_trains(op
 
 
 def test_replies_before_a_model_are_an_error():
-    with pytest.raises(UsageError, match="configure_train"):
+    with pytest.raises(UsageError, match="before the model"):
         LomarStrategy(FedAvg()).aggregate_train(1, honest())
 
 

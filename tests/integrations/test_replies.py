@@ -126,12 +126,14 @@ def test_options_that_do_not_fit_are_an_error():
         judged(honest(), output_layer="nothing")
 
 
-def test_without_flower_one_line_says_what_to_install():
+@pytest.mark.parametrize("module", ["flower", "flower_fit"])
+def test_without_flower_one_line_says_what_to_install(module):
     script = (
         "import sys; sys.modules['flwr'] = None\n"
-        "try: import lomar_cli.integrations.flower\n"
+        f"try: from lomar_cli.integrations import {module}\n"
         "except ModuleNotFoundError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     (line,) = done.stdout.splitlines()
+    assert line.startswith(f"lomar_cli.integrations.{module}: needs flwr")
     assert "pip install 'lomar-cli[flower]'" in line
