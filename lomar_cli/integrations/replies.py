@@ -98,9 +98,9 @@ def from_npy(name: str, data: bytes) -> NDArray[Any]:
     start, count = stream.tell(), math.prod(head.shape)
     if len(data) - start < count * head.dtype.itemsize:
         raise fault(SHOWN, name, "is cut short")
+    # In its own byte order: a mean that began with a foreign one would have it, and break torch.
     flat = np.frombuffer(data, head.dtype, count, start)
-    shaped = flat.reshape(head.shape, order="F" if head.fortran else "C")
-    return np.asarray(shaped, head.dtype.newbyteorder("="), order="C")
+    return flat.reshape(head.shape, order="F" if head.fortran else "C")
 
 
 def _misfit(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -102,6 +102,7 @@ HOSTILE = {
     "shape": lambda: (content({**arrays(0), "fc.bias": np.zeros(9, "f4")}), "has shape (9,)"),
     "name": lambda: (content({"fc.weight": START["fc.weight"]}), "fc.bias: is missing"),
     "type": lambda: (content({n: a.astype(float) for n, a in arrays(0).items()}), "float64"),
+    "bytes": lambda: (content({n: a.astype(">f4") for n, a in arrays(0).items()}), "has type >f4"),
     "count": lambda: (content({**arrays(0), "num_examples": np.array(1)}), "not in the model"),
     "no npy": lambda: (only(raw(b"\x80\x04K\x01.")), "fc.bias: is no valid npy"),
     "cut short": lambda: (only(raw(npy(b"<f4", b"(3,)", b"1234"))), "fc.bias: is cut short"),
@@ -184,6 +185,21 @@ def test_when_nobody_is_kept_the_model_stays(name):
     bad = [reply(n, content({m: a * np.nan for m, a in arrays(n).items()})) for n in range(1, 12)]
     assert strategy.aggregate_train(1, bad) == (None, None)
     assert not strategy.verdicts[1].keep.any()
+
+
+def test_within_differential_privacy_it_judges_what_clipping_left():
+    """A huge update is no longer huge then; one that is not finite is left out all the same."""
+    private = flowers.DifferentialPrivacyServerSideFixedClipping
+    huge = reply(90, content({n: a + 1e9 for n, a in arrays(0).items()}))
+    bad = reply(91, content({n: a * np.nan for n, a in arrays(0).items()}))
+    alone = ready(private(FedAvg(), 0.0, 1.0, HONEST + 1))
+    expected, _ = alone.aggregate_train(1, [*honest(), huge])
+    judged = LomarStrategy(FedAvg(), method="none")
+    found, _ = ready(private(judged, 0.0, 1.0, HONEST + 2)).aggregate_train(
+        1, [*honest(), reply(90, content({n: a + 1e9 for n, a in arrays(0).items()})), bad]
+    )
+    close(numbers(found), numbers(expected))
+    assert judged.verdicts[1].keep.tolist() == [True] * (HONEST + 1) + [False]
 
 
 def test_clients_that_failed_are_passed_on():
