@@ -118,14 +118,19 @@ def _one(shown: str, arrays: Named) -> One:
 
 
 def _stacked(name: str, clients: Sequence[One], base: One | None) -> NDArray[Any]:
-    """One parameter over all clients, (clients, \\*shape), less the base model's if any."""
-    stacked = np.stack([one.arrays[name] for one in clients])
+    """One parameter over all clients, (clients, \\*shape), less the base model's if any.
+
+    Row by row into its place: a round may fill most of the memory, and a copy of it is enough.
+    """
     if base is None:
-        return stacked
-    dtype = np.result_type(stacked.dtype, np.float32)
+        return np.stack([one.arrays[name] for one in clients])
+    dtype = np.result_type(clients[0].arrays[name].dtype, np.float32)
+    start = base.arrays[name].astype(dtype)
+    differences = np.empty((len(clients), *start.shape), dtype)
     with np.errstate(all="ignore"):
-        difference: NDArray[Any] = stacked.astype(dtype) - base.arrays[name].astype(dtype)
-    return difference
+        for row, one in enumerate(clients):
+            np.subtract(one.arrays[name], start, out=differences[row, ...], dtype=dtype)
+    return differences
 
 
 def _counts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -41,6 +42,35 @@ def test_what_is_passed_is_left_as_it_is():
     for client, arrays in made.items():
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, before[client][name])
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_differences_are_those_of_the_whole_stack(kind):
+    """Taken row by row they come to the same bits."""
+    made = {c: {n: a.astype(kind) for n, a in one.items()} for c, one in updates(12).items()}
+    start = {name: np.full_like(array, 1 / 3) for name, array in made["c0"].items()}
+    wide = np.result_type(np.dtype(kind), np.float32)
+    names = list(made)
+    stacked = {n: np.stack([made[c][n] for c in names]).astype(wide) for n in start}
+    moved = {n: array - start[n].astype(wide) for n, array in stacked.items()}
+    taken = {c: {n: moved[n][row] for n in moved} for row, c in enumerate(names)}
+    one = lomar_cli.score_updates(made, base_model=start)
+    two = lomar_cli.score_updates(taken)
+    np.testing.assert_array_equal(one.suspicion, two.suspicion)
+
+
+@pytest.mark.parametrize("base", [None, {"w": np.zeros((10, 20_000), np.float32)}])
+def test_a_round_is_copied_once(base):
+    made = {f"c{n}": {"w": np.full((10, 20_000), n + 1, np.float32)} for n in range(20)}
+    whole = 20 * made["c0"]["w"].nbytes
+    lomar_cli.score_updates(made, base_model=base, method="none")
+    tracemalloc.start()
+    try:
+        lomar_cli.score_updates(made, base_model=base, method="none")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert whole < peak < 1.5 * whole
 
 
 def test_labels_and_counts():

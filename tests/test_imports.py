@@ -17,6 +17,7 @@ ROOT = Path(lomar_cli.__file__).parent
 RANKS = {
     "cli": 5,
     "experiments": 4,
+    "integrations": 4,
     "stages": 3,
     "learning": 2,
     "attacks": 2,
