@@ -142,9 +142,11 @@ class Dask:
 
     def _look(self) -> None:
         """Give up once there has been no worker for long: calls would wait for ever."""
-        if self.client.status != "running":
-            raise self._gone()
-        if self.client.nthreads():
+        try:
+            workers = self.client.nthreads()
+        except (OSError, RuntimeError):
+            raise self._gone() from None
+        if workers:
             self._idle_since = None
             return
         now = time.monotonic()
