@@ -94,6 +94,7 @@ def command(
             if outcome.status != "done":
                 troubles.append(outcome)
     say(f"{output}: {len(plan.cells)} cells; 'lomar report {output} -o report' shows them")
-    for outcome in troubles:
+    place = {cell.key: number for number, cell in enumerate(plan.cells)}
+    for outcome in sorted(troubles, key=lambda one: place[one.cell.key]):
         say(f"{outcome.status}: {outcome.cell.label}: {outcome.reason}")
     return 1 if any(outcome.status == "failed" for outcome in troubles) else 0

@@ -6,12 +6,13 @@ All of it is nothing for engines of this machine.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,34 @@ PATIENCE = 10.0
 _ENDS = 2**20
 
 
-def check_folder(engine: Engine, folder: Path, write: bool = True) -> None:
-    """Every worker must find what is written to ``folder`` here and, to ``write``, the reverse.
+def check_folder(engine: Engine, folder: Path) -> None:
+    """Every worker must find what is written to ``folder`` here, and the reverse.
 
-    A small file is written there for it, and taken away. LomarError names the worker.
+    Small files are written there for it, and taken away. LomarError names the worker; where files
+    are not locked between machines, that is noted.
     """
     if not engine.remote:
         return
     word, answer = secrets.token_hex(16), secrets.token_hex(16)
     probe = folder / f".probe-{word}"
+    shown = printable(str(folder))
     answers: list[Path] = []
     try:
         probe.write_text(word)
-        found = ask(engine, _read_probe, probe, word, answer if write else None)
-        answers = [folder / name for name in found.values() if name]
-        for worker, name in found.items():
-            if name and not _in_time(functools.partial(_holds, folder / name, answer)):
+        with _locked(probe):
+            found = ask(engine, _answer, probe, word, answer)
+        answers = [folder / name for name, _ in found.values()]
+        for worker, path in zip(found, answers, strict=True):
+            if not _in_time(functools.partial(_holds, path, answer)):
                 raise LomarError(
-                    f"{engine.where}: what worker {worker} writes to {printable(str(folder))} is "
-                    "not there; name a folder on storage that all workers share"
+                    f"{engine.where}: what worker {worker} writes to {shown} is not there; name a "
+                    "folder on storage that all workers share"
                 )
+        if not all(kept_out for _, kept_out in found.values()):
+            engine.note(
+                f"{shown}: files there are not locked between machines; do not start a second run "
+                "on it while workers of a first may be at work"
+            )
     finally:
         for path in (probe, *answers):
             path.unlink(missing_ok=True)
@@ -66,21 +75,42 @@ def ask(engine: Engine, function: Callable[..., Any], *args: Any) -> dict[str, A
     return found
 
 
-def _read_probe(probe: Path, word: str, answer: str | None) -> str | None:
-    """On a worker: read the probe, leave an answer beside it, and say its name."""
+def _answer(probe: Path, word: str, answer: str) -> tuple[str, bool]:
+    """On a worker: read the probe, and leave an answer beside it.
+
+    Returns the answer's name, and whether the lock that is on the probe keeps this worker out.
+    """
     shown = printable(str(probe.parent))
     if not _in_time(functools.partial(_holds, probe, word)):
         raise LomarError(
             f"cannot see {shown} as it is here; name a folder on storage that all workers share"
         )
-    if answer is None:
-        return None
     path = probe.with_name(f"{probe.name}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.write_text(answer)
     except OSError as error:
         raise LomarError(f"cannot write to {shown} ({error.strerror})") from None
-    return path.name
+    return path.name, _kept_out(probe)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("r+b") as file:
+        # Where there are no locks at all, workers will find that out.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _kept_out(path: Path) -> bool:
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _same_files(files: Sequence[tuple[Path, int, str]]) -> None:
