@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
+from lomar_cli.cli.cluster import engine as cluster_engine
 from lomar_cli.cli.console import progress, say
 
 
@@ -39,6 +40,7 @@ def command(
     ] = 0.0,
     device: options.Device = "cpu",
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     seed: options.Seed = 0,
     data_dir: options.DataDir = None,
     data_file: options.DataFile = None,
@@ -52,27 +54,45 @@ def command(
     Without --init they start from the model that 'lomar init' makes with the same --seed: zeros
     for 'logistic', random numbers for all others.
 
+    With --cluster, Dask's workers train the clients in groups. They read the split, the model and
+    the data set for themselves; the bytes are the same (docs/scale.md).
+
     \b
-    Example:
+    Examples:
       lomar train split.h5 --init model.h5 --epochs 5 --batch-size 20 -o round.h5
+      lomar train split.h5 --model squeezenet -o round.h5 --cluster tcp://head:8786
     """
     from lomar_cli.learning.registry import Training
     from lomar_cli.stages.train import train
 
-    training = Training(
-        epochs,
-        local_steps,
-        batch_size,
-        lr,
-        seed,
-        device,
-        options.default_jobs(jobs),
-        momentum,
-        weight_decay,
-    )
-    with progress("training clients") as (begin, advance):
+    with (
+        # Without a cluster the groups are trained in threads, which share the data set.
+        cluster_engine(cluster, jobs if cluster else 1) as engine,
+        progress("training clients") as (begin, advance),
+    ):
+        training = Training(
+            epochs,
+            local_steps,
+            batch_size,
+            lr,
+            seed,
+            device,
+            options.default_jobs(jobs),
+            momentum,
+            weight_decay,
+        )
         head = train(
-            split, output, model, init, training, data_dir, force, advance, begin, data_file
+            split,
+            output,
+            model,
+            init,
+            training,
+            data_dir,
+            force,
+            advance,
+            begin,
+            data_file,
+            engine,
         )
     say(
         f"{output}: round {head.round_number}, {len(head.clients)} clients, "

@@ -55,7 +55,9 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise LomarError(f"{printable(str(path))}: cannot be written: {error.strerror}") from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Storage without locks is written to all the same; what is left behind stays there.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield temporary
         os.fsync(lock)
         if path.exists() and not force:

@@ -54,3 +54,4 @@ def build(dataset: Dataset) -> Any:
 
 NETWORK = Network(build, OUTPUT, widest=3 * 96 * 96)
 initial, train, predict = NETWORK.initial, NETWORK.train, NETWORK.predict
+group = NETWORK.group

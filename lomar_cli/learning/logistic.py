@@ -20,7 +20,7 @@ from lomar_cli.threads import one_blas_thread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-__all__ = ["OUTPUT", "batches", "client_rng", "initial", "predict", "train"]
+__all__ = ["OUTPUT", "batches", "client_rng", "group", "initial", "predict", "train"]
 OUTPUT = OutputLayer("fc.weight", "fc.bias", 0)
 
 # Clients trained together. Fixed, so that the same client sits in the same computation whatever
@@ -38,6 +38,11 @@ def initial(dataset: Dataset, seed: int = 0) -> Arrays:
         "fc.weight": np.zeros((labels, features), np.float32),
         "fc.bias": np.zeros(labels, np.float32),
     }
+
+
+def group(start: Mapping[str, NDArray[Any]]) -> int:
+    """How many clients are trained together: groups begin at multiples of it."""
+    return GROUP
 
 
 def train(

@@ -28,3 +28,4 @@ def build(dataset: Dataset) -> Any:
 
 NETWORK = Network(build, OUTPUT)
 initial, train, predict = NETWORK.initial, NETWORK.train, NETWORK.predict
+group = NETWORK.group

@@ -77,6 +77,11 @@ class Network:
                 made[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
         return made
 
+    def group(self, start: Parameters) -> int:
+        """How many clients are trained together: groups begin at multiples of it."""
+        count = sum(value.size for value in start.values())
+        return max(1, min(GROUP, GROUP_PARAMETERS // count))
+
     def train(
         self,
         dataset: Dataset,
@@ -100,8 +105,6 @@ class Network:
         }
         features = torch.from_numpy(np.require(dataset.x_train, requirements="W"))
         train_group = _together if features.shape[1] <= self.widest else _one_by_one
-        count = sum(value.numel() for value in first.values())
-        group = max(1, min(GROUP, GROUP_PARAMETERS // count))
 
         def work(group: Sequence[ClientData]) -> Arrays:
             own = self._empty(dataset)
@@ -110,7 +113,7 @@ class Network:
             return done
 
         with one_thread():
-            yield from in_groups(work, clients, group, training.jobs)
+            yield from in_groups(work, clients, self.group(start), training.jobs)
 
     def predict(
         self, parameters: Parameters, features: NDArray[Any], dataset: Dataset | None = None

@@ -1,7 +1,7 @@
 """Every model by name. A new one is one file and one line here.
 
-A model's module offers ``initial``, ``train`` and ``predict``; see :mod:`logistic`, which is
-written out, and :mod:`mlp`, a torch module trained by :mod:`network`.
+A model's module offers ``initial``, ``group``, ``train`` and ``predict``; see :mod:`logistic`,
+which is written out, and :mod:`mlp`, a torch module trained by :mod:`network`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ class ModelModule(Protocol):
     OUTPUT: OutputLayer
 
     def initial(self, dataset: Dataset, seed: int = 0) -> dict[str, NDArray[Any]]: ...
+
+    def group(self, start: Parameters) -> int:
+        """How many clients are trained together: groups begin at multiples of it."""
+        ...
 
     def train(
         self,

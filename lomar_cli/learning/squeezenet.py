@@ -46,3 +46,4 @@ def build(dataset: Dataset) -> Any:
 
 NETWORK = Network(build, OUTPUT, widest=3 * 64 * 64, head_bias=3.0)
 initial, train, predict = NETWORK.initial, NETWORK.train, NETWORK.predict
+group = NETWORK.group
