@@ -7,7 +7,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -235,8 +235,8 @@ def command(
         lambda line: detail(f"{_now()} {line}"),
         lambda line: warn(f"{_now()} {line}"),
     )
-    with _terminable():
-        done = watch(job, voice)
+    with _stoppable() as sleep:
+        done = watch(job, voice, sleep=sleep)
     say(f"{_now()} {done} round{'s' if done != 1 else ''} done, as --rounds asks")
 
 
@@ -260,17 +260,28 @@ def _now() -> str:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, by which service managers stop a program, ends it as Ctrl-C does."""
+def _stoppable() -> Iterator[Callable[[float], None]]:
+    """SIGTERM, by which service managers stop a program, ends it as Ctrl-C does.
+
+    Yields a sleep that ends, too, where a library took the interrupt for itself.
+    """
+    stopped = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
+        stopped.set()
         raise KeyboardInterrupt
 
+    def sleep(seconds: float) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield time.sleep
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield sleep
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
