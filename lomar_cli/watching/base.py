@@ -20,7 +20,8 @@ def start_model(job: Job, state: State, fresh: bool = False) -> Path | None:
 
     The copy is taken once, and ``fresh`` takes it anew: whoever made the file may replace it
     whenever they like. A server that averages by itself (``aggregate`` False) has its model copied
-    for each round. None without a base model.
+    for each round. None without a base model. InputError for a file that is none, as one that is
+    being written may be: there is no copy then.
     """
     if state.model is not None and job.judging.aggregate:
         return job.verdicts / state.model
@@ -34,6 +35,7 @@ def start_model(job: Job, state: State, fresh: bool = False) -> Path | None:
         folder.mkdir(exist_ok=True)
         with atomic_path(copy, force=True) as temporary:
             shutil.copyfile(job.base_model, temporary)
+            _check(temporary, job)
     return copy
 
 
@@ -51,6 +53,14 @@ def model_name(job: Job) -> str:
         return "update.npz"
     ending = _ending(job.base_model)
     return f"model{ending if ending in foreign.ENDINGS else '.h5'}"
+
+
+def _check(copy: Path, job: Job) -> None:
+    try:
+        read_parameters(copy, job.max_bytes)
+    except InputError as error:
+        why = str(error).removeprefix(f"{printable(str(copy))}: ")
+        raise InputError(f"--base-model {printable(str(job.base_model))}: {why}") from None
 
 
 def _ending(path: Path) -> str:

@@ -14,6 +14,8 @@ from lomar_cli.watching.admit import Layout, client_of, fault_of, read_layout, u
 from lomar_cli.watching.inbox import Inbox, Seen, Steady, look
 from lomar_cli.watching.job import Job, Voice
 
+# Seconds between two lines about how many clients there are.
+_QUIET = 60.0
 Clock = Callable[[], float]
 
 
@@ -38,6 +40,7 @@ class Collector:
     _admitted: dict[str, Layout] = field(default_factory=dict)
     _first: float | None = None
     _waiting_on: int | None = None
+    _told: tuple[int, float] = (0, 0.0)
 
     def __post_init__(self) -> None:
         self._steady = Steady(self.job.settle, self.clock)
@@ -52,6 +55,7 @@ class Collector:
             closed = self._closed()
             if closed is not None:
                 return closed
+            self._progress()
             self.sleep(self.job.poll)
 
     def _look(self) -> None:
@@ -144,7 +148,15 @@ class Collector:
             )
         return False
 
+    def _progress(self) -> None:
+        """Now and then, how many there are, so that nobody wonders what it waits for."""
+        count, now = len(self._admitted), self.clock()
+        if count != self._told[0] and now - self._told[1] >= _QUIET:
+            self._told = (count, now)
+            self.voice.say(f"{count} of {self.job.expect} clients are here")
+
     def _begun(self) -> None:
+        self._told = (len(self._admitted), self.clock())
         until = "" if self.job.timeout is None else f" or {self.job.timeout:g} s are over"
         self.voice.say(f"the first client is here; waiting until {self.job.expect} are{until}")
 

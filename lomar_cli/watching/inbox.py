@@ -124,8 +124,7 @@ class Inbox:
         found = []
         if (self._aside / "files").is_dir():
             for name in sorted(path.name for path in (self._aside / "files").iterdir()):
-                document = json.loads((self._aside / "reasons" / f"{name}.reason").read_text())
-                found.append({"file": document["file"], "reason": document["reason"]})
+                found.append(_reason(self._aside / "reasons" / f"{name}.reason", name))
         return found
 
     def settle(self) -> None:
@@ -168,6 +167,14 @@ def _entries(folder: Path) -> Iterator[Seen]:
         seen = look(path)
         if seen is not None:
             yield seen
+
+
+def _reason(path: Path, name: str) -> dict[str, str]:
+    try:
+        document = json.loads(path.read_bytes())
+        return {"file": str(document["file"]), "reason": str(document["reason"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"file": name, "reason": "its reason was removed"}
 
 
 def _move(path: Path, target: Path) -> None:

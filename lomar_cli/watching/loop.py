@@ -78,7 +78,7 @@ class _Watch:
         closed = Collector(self.job, inbox, self.base, voice, self.clock, self.sleep).run()
         if not self.job.judging.aggregate and not self.job.differences:
             # The server's own model, as it is now: it may be replaced while the round is judged.
-            layout_of(start_model(self.job, self.state, fresh=True), self.job.max_bytes)
+            start_model(self.job, self.state, fresh=True)
         voice.say(_closing(closed, self.job))
         self._go(stages.CLOSED, files=closed.files, waited=round(closed.waited, 3))
 

@@ -1,4 +1,4 @@
-"""A watch that is killed before its n-th change of the file system, for every n; then one that is not.
+"""A watch killed before its n-th change of the file system, for every n; then one that is not.
 
     python -m tests.watch.dying FOLDER FIRST STEP
 
