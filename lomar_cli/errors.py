@@ -13,6 +13,10 @@ class LomarError(Exception):
     exit_code = 1
 
 
+class WriteError(LomarError):
+    """An output cannot be written: a full disk, a folder that may not be written to (exit 1)."""
+
+
 class UsageError(LomarError):
     """The options do not fit together or do not fit the input (exit 2)."""
 

@@ -12,12 +12,13 @@ import pytest
 import lomar_cli
 
 ROOT = Path(lomar_cli.__file__).parent
-# cli -> experiments -> stages -> the science -> files -> errors; a room may import from lower
-# ranks and itself.
+# cli -> experiments and watching -> stages -> the science -> files -> errors; a room may import
+# from lower ranks and itself.
 RANKS = {
     "cli": 5,
     "experiments": 4,
     "integrations": 4,
+    "watching": 4,
     "stages": 3,
     "learning": 2,
     "attacks": 2,

@@ -272,6 +272,24 @@ def parse_size(text: str, option: str) -> int:
     return int(value)
 
 
+def parse_duration(text: str, option: str, least: float = 0.0) -> float:
+    """Read ``10m``, ``2h``, ``1d``, ``0.5s`` or a number of seconds; at least ``least`` seconds."""
+    import math
+
+    from lomar_cli.errors import UsageError
+
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    given = text.strip().lower()
+    number = given[:-1] if given[-1:] in units else given
+    try:
+        value = float(number) * units.get(given[-1:], 1.0)
+    except ValueError:
+        value = math.nan
+    if not least <= value < 10**9:
+        raise UsageError(f"{option} {text}: must be a time such as 30s, 10m or 2h")
+    return value
+
+
 def held_out(holdout: Path | None, data_dir: Path | None, data_file: Path | None) -> HeldOut | None:
     """What ``--holdout`` and the options that say where its data set lies come to."""
     if holdout is None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lomar_cli.errors import LomarError, OutputExistsError, UsageError
+from lomar_cli.errors import OutputExistsError, UsageError, WriteError
 from lomar_cli.files.text import printable
 
 # What only writing fails with.
@@ -53,7 +53,7 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
     try:
         lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     except OSError as error:
-        raise LomarError(f"{printable(str(path))}: cannot be written: {error.strerror}") from None
+        raise WriteError(f"{printable(str(path))}: cannot be written: {error.strerror}") from None
     try:
         # Storage without locks is written to all the same; what is left behind stays there.
         with contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
             temporary.unlink()
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             shown = printable(str(path))
-            raise LomarError(f"{shown}: cannot be written: {error.strerror}") from None
+            raise WriteError(f"{shown}: cannot be written: {error.strerror}") from None
         raise
     finally:
         os.close(lock)

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from lomar_cli._version import __version__
-from lomar_cli.errors import InputError, LomarError
+from lomar_cli.errors import InputError, WriteError
 from lomar_cli.files.atomic import atomic_path
 from lomar_cli.files.h5_digest import PROVENANCE, content_digest
 from lomar_cli.files.h5_inert import check_inert, damage
@@ -174,9 +174,9 @@ def create(
                 raise
             cause = stream.error or error
             reason = getattr(cause, "strerror", None) or (str(cause).splitlines() or ["?"])[0]
-            raise LomarError(f"{shown}: cannot be written: {reason}") from None
+            raise WriteError(f"{shown}: cannot be written: {reason}") from None
         if stream.error is not None:
-            raise LomarError(f"{shown}: cannot be written: {stream.error.strerror}")
+            raise WriteError(f"{shown}: cannot be written: {stream.error.strerror}")
 
 
 def _new_file(stream: SteadyFile) -> h5py.File:

@@ -1,0 +1,287 @@
+"""``lomar watch``."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lomar_cli.cli import options, score_options
+from lomar_cli.cli.console import detail, say, warn
+
+
+def command(
+    incoming: Annotated[
+        Path, typer.Argument(metavar="INCOMING", help="The folder that client files appear in.")
+    ],
+    output: options.Folder,
+    expect: Annotated[
+        int, typer.Option("--expect", metavar="N", min=1, help="A round is full with N clients.")
+    ],
+    base_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--base-model",
+            metavar="FILE",
+            help="The model that round 1 starts from; the files hold trained parameters.",
+        ),
+    ] = None,
+    differences: Annotated[
+        bool,
+        typer.Option(
+            "--differences",
+            help="The files hold updates already, to be added to --base-model if that is given.",
+            show_default=False,
+        ),
+    ] = False,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="A round is over so long after its first client (10m, 2h; default: never).",
+        ),
+    ] = None,
+    least: Annotated[
+        int | None,
+        typer.Option(
+            "--least",
+            metavar="N",
+            min=1,
+            help="With fewer clients a round waits on when its time is over (half of --expect).",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds", metavar="N", min=1, help="End after N rounds in all (default: never)."
+        ),
+    ] = None,
+    settle: Annotated[
+        str,
+        typer.Option(
+            "--settle",
+            metavar="TIME",
+            help="A file is complete when it did not change for so long; 0 where all are renamed "
+            "into place.",
+        ),
+    ] = "2s",
+    poll: Annotated[str, typer.Option("--poll", metavar="TIME", help="How often to look.")] = "1s",
+    client_pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--client-pattern",
+            metavar="REGEX",
+            help="A client's name is the first group of what this finds in its file's name.",
+        ),
+    ] = None,
+    output_layer: Annotated[
+        str | None,
+        typer.Option(
+            "--output-layer",
+            metavar="NAME",
+            help="The weight with a block per label (fc.weight), or 'none'.",
+        ),
+    ] = None,
+    label_axis: Annotated[
+        int | None,
+        typer.Option("--label-axis", help="Its axis over labels: 0 in torch, 1 in Keras and JAX."),
+    ] = None,
+    method: score_options.Method = score_options.DEFAULT_METHOD,
+    false_alarm: score_options.FalseAlarm = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other option of the method; rule.NAME=VALUE is one of the rule. Repeatable.",
+        ),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", help="How to aggregate: see 'lomar list rules'.")
+    ] = "fedavg",
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            help="Clients weigh by the examples they say they have, or are counted uniform.",
+        ),
+    ] = "examples",
+    max_weight_share: Annotated[
+        float | None,
+        typer.Option(
+            "--max-weight-share",
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="The most that one client may have of all weight: 0.05 (default: no bound).",
+        ),
+    ] = None,
+    assume_malicious: options.AssumeMalicious = None,
+    no_aggregate: Annotated[
+        bool,
+        typer.Option(
+            "--no-aggregate",
+            help="The server averages by itself, and puts each round's model where --base-model "
+            "says: it is read anew when a round is over.",
+            show_default=False,
+        ),
+    ] = False,
+    hook: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="COMMAND",
+            help="Run after each round, without a shell; {} is the verdict's file (else it is the "
+            "last argument). May run again after a kill.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics",
+            metavar="FILE",
+            help="Where a line of JSON goes each round (default: metrics.jsonl in -o).",
+        ),
+    ] = None,
+    prometheus: Annotated[
+        Path | None,
+        typer.Option(
+            "--prometheus",
+            metavar="FILE",
+            help="The last round's figures for node_exporter's textfile collector (FILE.prom; "
+            "extra 'metrics').",
+        ),
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(
+            "--keep",
+            help="Whose client files and round files stay: none, last or all. Scores and models "
+            "stay always.",
+        ),
+    ] = "last",
+    seed: options.Seed = 0,
+    max_bytes: Annotated[
+        str, typer.Option("--max-bytes", metavar="SIZE", help="Refuse files that declare more.")
+    ] = "2G",
+    memory: options.Memory = "2G",
+    jobs: options.Jobs = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Judge rounds beside a running server: take client files up as they come, go on for ever.
+
+    Complete files are moved out of INCOMING. When a round is full, or its time is over, -o gets a
+    folder with its verdict, scores and the next model, and the next round begins. A file that
+    cannot be used is set aside with its reason. Killed and started again, the watch goes on.
+
+    \b
+    Examples:
+      lomar watch incoming/ --base-model model.safetensors --expect 100 --timeout 10m -o verdicts/
+      lomar watch in/ --differences --no-aggregate --expect 20 --exec './next-round {}' -o out/
+    """
+    from lomar_cli.watching.job import Job, Judging, Voice
+    from lomar_cli.watching.loop import watch
+
+    given = score_options.method_options(settings, false_alarm=false_alarm)
+    rule_head = "rule."
+    judging = Judging(
+        method=method,
+        rule=rule,
+        options={k: v for k, v in given.items() if not k.startswith(rule_head)},
+        rule_options={
+            k.removeprefix(rule_head): v for k, v in given.items() if k.startswith(rule_head)
+        },
+        assume_malicious=assume_malicious,
+        weights_by=weights,
+        max_weight_share=max_weight_share,
+        output_layer=output_layer,
+        label_axis=label_axis,
+        aggregate=not no_aggregate,
+        seed=seed,
+        memory=options.parse_size(memory, "--memory"),
+        jobs=options.default_jobs(jobs),
+    )
+    job = Job(
+        incoming=incoming,
+        verdicts=output,
+        judging=judging,
+        expect=expect,
+        least=least if least is not None else (expect + 1) // 2,
+        base_model=base_model,
+        differences=differences,
+        timeout=None if timeout is None else options.parse_duration(timeout, "--timeout"),
+        settle=options.parse_duration(settle, "--settle"),
+        poll=options.parse_duration(poll, "--poll", 0.01),
+        rounds=rounds,
+        client_pattern=client_pattern,
+        max_bytes=options.parse_size(max_bytes, "--max-bytes"),
+        keep=keep,
+        metrics=metrics,
+        prometheus=prometheus,
+        hook=_words(hook),
+    )
+    voice = Voice(
+        lambda line: say(f"{_now()} {line}"),
+        lambda line: detail(f"{_now()} {line}"),
+        lambda line: warn(f"{_now()} {line}"),
+    )
+    with _stoppable() as sleep:
+        done = watch(job, voice, sleep=sleep)
+    say(f"{_now()} {done} round{'s' if done != 1 else ''} done, as --rounds asks")
+
+
+def _words(hook: str | None) -> list[str]:
+    from lomar_cli.errors import UsageError
+
+    if hook is None:
+        return []
+    try:
+        found = shlex.split(hook)
+    except ValueError as error:
+        raise UsageError(f"--exec: {str(error).lower()}") from None
+    if not found:
+        raise UsageError("--exec: names no command")
+    return found
+
+
+def _now() -> str:
+    """The date and time, for people: nothing is reckoned with it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Callable[[float], None]]:
+    """SIGTERM, by which service managers stop a program, ends it as Ctrl-C does.
+
+    Yields a sleep that ends, too, where a library took the interrupt for itself.
+    """
+    stopped = threading.Event()
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    def sleep(seconds: float) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield time.sleep
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield sleep
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""May this file be part of the round? Who sent it, and is it an update like the others'?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lomar_cli.errors import InputError, LomarError
+from lomar_cli.files.importers import registry
+from lomar_cli.files.importers.base import One
+from lomar_cli.files.text import name_fault, printable
+from lomar_cli.stages.client_files import compare
+from lomar_cli.watching.inbox import Seen
+
+# Room for the longest ending within the 255 bytes that a file's name may have.
+_MAX_CLIENT = 240
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What must be alike in all files of a round: names, shapes and types, and whether counted.
+
+    ``arrays`` are of the right shapes and hold nothing.
+    """
+
+    arrays: One
+    counted: bool
+
+    @classmethod
+    def of(cls, found: One) -> Layout:
+        empty = {n: np.broadcast_to(np.zeros(()), a.shape) for n, a in found.arrays.items()}
+        return cls(One(empty, found.types), found.num_examples is not None)
+
+    @property
+    def key(self) -> object:
+        shapes = {name: array.shape for name, array in self.arrays.arrays.items()}
+        return tuple(sorted((n, shapes[n], self.arrays.types[n]) for n in shapes)), self.counted
+
+
+def client_of(path: Path, pattern: re.Pattern[str] | None) -> str:
+    """The client that a file's name stands for; InputError for a name that may not be used."""
+    client = path.stem
+    if pattern is not None:
+        found = pattern.search(path.name)
+        if found is None:
+            raise InputError("--client-pattern finds nothing in its name")
+        client = str((found[1] if pattern.groups else found[0]) or "")
+    fault = name_fault(client)
+    if fault is None and len(client.encode("utf-8", "surrogateescape")) > _MAX_CLIENT:
+        fault = f"it is longer than {_MAX_CLIENT} bytes"
+    if fault is None and "/" in client:
+        fault = "it holds a slash"
+    if fault:
+        raise InputError(f"the client's name '{printable(client, 40)}' is refused: {fault}")
+    return client
+
+
+def fault_of(seen: Seen, max_bytes: int) -> str | None:
+    """What can be told of a file without opening it; None if nothing speaks against it."""
+    if not seen.regular:
+        return "is a link, a folder or a device, not a file"
+    if seen.size > max_bytes:
+        return f"has {seen.size:,} bytes, more than {max_bytes:,}; raise --max-bytes if it may"
+    return None
+
+
+def read_layout(path: Path, max_bytes: int, base: Layout | None) -> Layout:
+    """Read a client's file to its end; InputError for whatever is wrong with it.
+
+    ``base`` is what the base model looks like. A file that breaks its importer is set aside as any
+    other: it must not end the watch.
+    """
+    try:
+        reader = registry.importer(path)
+        if reader.clients(path, max_bytes) is not None:
+            raise InputError("holds a round of many clients; here a file is one client's")
+        one = next(iter(reader.read(path, max_bytes)))
+        if base is not None:
+            compare(one, base.arrays, path, "the base model", base=True)
+        return Layout.of(one)
+    except LomarError as error:
+        raise InputError(str(error).removeprefix(f"{printable(str(path))}: ")) from None
+    except MemoryError:
+        raise InputError("does not fit into memory; --max-bytes refuses it unread") from None
+    except Exception as error:
+        why = f"{type(error).__name__}: {printable(str(error), 200)}"
+        raise InputError(f"cannot be read, by a defect of lomar ({why})") from None
+
+
+def unlike(layouts: Mapping[str, Layout]) -> dict[str, str]:
+    """Files that do not look like most of them, with the reason; by name.
+
+    Nobody can make all others look wrong by sending first: the commonest layout counts, of equally
+    common ones that of the first name.
+    """
+    if not layouts:
+        return {}
+    names = sorted(layouts)
+    counts = Counter(layouts[name].key for name in names)
+    commonest = counts.most_common(1)[0][0]
+    model = next(layouts[name] for name in names if layouts[name].key == commonest)
+    most = f"what {counts[commonest]} of {len(names)} clients sent"
+    found = {}
+    for name in names:
+        mine = layouts[name]
+        if mine.key == commonest:
+            continue
+        try:
+            compare(mine.arrays, model.arrays, Path(name), most)
+            has, others = ("has", "does not") if mine.counted else ("has no", "has")
+            found[name] = f"{has} num_examples, {most} {others}"
+        except InputError as error:
+            found[name] = str(error).removeprefix(f"{printable(name)}: ")
+    return found
