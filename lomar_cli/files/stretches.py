@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.files.joined import Joined
 from lomar_cli.files.updates import Tensor
 
 Floats = NDArray[np.floating[Any]]
@@ -160,8 +161,9 @@ def _spans(tensor: Tensor, columns: int) -> Iterator[tuple[int, tuple[Any, ...],
         axis += 1
     inner = math.prod(shape[axis + 1 :])
     step = min(shape[axis], columns // inner)
-    if isinstance(tensor, h5py.Dataset) and (tensor.compression or tensor.shuffle):
-        along = tensor.chunks[1 + axis]
+    stored = tensor.parts[0] if isinstance(tensor, Joined) else tensor
+    if isinstance(stored, h5py.Dataset) and (stored.compression or stored.shuffle):
+        along = stored.chunks[1 + axis]
         if along < step < shape[axis]:
             step -= step % along
     at = 0
@@ -175,6 +177,9 @@ def _spans(tensor: Tensor, columns: int) -> Iterator[tuple[int, tuple[Any, ...],
 
 def _read(tensor: Tensor, key: tuple[Any, ...], block: Floats) -> None:
     """Read a part of a tensor into a contiguous block (clients, columns)."""
+    if isinstance(tensor, Joined):
+        tensor.read(block, lambda part, rows: _read(part, key, rows))
+        return
     if not isinstance(tensor, h5py.Dataset):
         block[:] = np.asarray(tensor[key]).reshape(block.shape)
         return
