@@ -11,7 +11,7 @@ from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
 from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.plots.save import check_figure, rendered
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def score(
-    path: Path,
+    paths: Paths,
     output: Path | None = None,
     name: str = DEFAULT_METHOD,
     options: dict[str, Any] | None = None,
@@ -46,7 +46,9 @@ def score(
     plot: Path | None = None,
     device: str = "cpu",
 ) -> Scores:
-    """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
+    """Judge the round in ``paths``, one file or several, by the method ``name``.
+
+    The table is written if ``output`` is given.
 
     ``options`` are the method's own; None values stand for its defaults. ``layers`` are patterns
     of parameter names to look at. ``kind`` is the table's format (default: by ``output``'s ending).
@@ -73,7 +75,7 @@ def score(
     adder = adder_on(device)
     gather = Gather(layers, memory, jobs, adder) if by_distance else None
     with (
-        open_round(path, memory, consumer=gather, jobs=jobs) as found,
+        open_rounds(paths, memory, consumer=gather, jobs=jobs) as found,
         open_context(found, history, root, memory) as beside,
     ):
         screened = screened_round(
@@ -175,7 +177,7 @@ def table(
     chain = extend(
         "score",
         {"method": name, **options},
-        {"round": found.sha256, **inputs},
+        {**found.inputs(), **inputs},
         [found.provenance],
         seed,
     )
