@@ -24,6 +24,7 @@ RANKS = {
     "aggregation": 2,
     "plots": 2,
     "data": 1,
+    "engine": 1,
     "files": 0,
 }
 # Rooms of one rank know nothing of each other, but for these.

@@ -1,0 +1,123 @@
+"""Engines on this machine: one after the other, or in processes of joblib's."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from lomar_cli.engine.base import Calls, added
+from lomar_cli.engine.leash import Unwanted, leashed
+from lomar_cli.errors import LomarError
+
+T = TypeVar("T")
+
+
+class Serial:
+    """One call after the other, in this process."""
+
+    def __init__(self) -> None:
+        self.workers, self.where, self.remote, self.beside = 1, "this process", False, 1
+        self.notes: list[str] = []
+
+    def unordered(
+        self,
+        function: Callable[..., T],
+        calls: Calls,
+        killed: Callable[..., T] | None = None,
+        ahead: int | None = None,
+    ) -> Iterator[T]:
+        return itertools.starmap(function, calls)
+
+    def ordered(
+        self, function: Callable[..., T], calls: Calls, ahead: int | None = None
+    ) -> Iterator[T]:
+        return itertools.starmap(function, calls)
+
+    def total(self, function: Callable[..., T], calls: Calls, add: Callable[[T, T], T]) -> T:
+        return added(self.ordered(function, calls), add)
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
+        return {}
+
+
+class Processes:
+    """``workers`` calls at once, each in a process of its own."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers, self.where = workers, f"{workers} processes"
+        self.remote, self.beside = False, workers
+        self.notes: list[str] = []
+
+    def unordered(
+        self,
+        function: Callable[..., T],
+        calls: Calls,
+        killed: Callable[..., T] | None = None,
+        ahead: int | None = None,
+    ) -> Iterator[T]:
+        left: dict[int, tuple[Any, ...]] = {}
+
+        def noted() -> Iterator[tuple[int, tuple[Any, ...]]]:
+            for place, call in enumerate(calls):
+                left[place] = call
+                yield place, call
+
+        work = noted()
+        try:
+            for place, result in self._pool(function, work, "generator_unordered", ahead):
+                del left[place]
+                yield result
+        except BrokenProcessPool:
+            # A process was killed, for its memory most likely: find out whose, one at a time.
+            for place, call in itertools.chain(list(left.items()), work):
+                try:
+                    ((_, result),) = self._pool(function, [(place, call)], "generator", None)
+                except BrokenProcessPool:
+                    if killed is None:
+                        raise _killed() from None
+                    result = killed(*call)
+                yield result
+
+    def ordered(
+        self, function: Callable[..., T], calls: Calls, ahead: int | None = None
+    ) -> Iterator[T]:
+        try:
+            for _, result in self._pool(function, enumerate(calls), "generator", ahead):
+                yield result
+        except BrokenProcessPool:
+            raise _killed() from None
+
+    def total(self, function: Callable[..., T], calls: Calls, add: Callable[[T, T], T]) -> T:
+        return added(self.ordered(function, calls), add)
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
+        return {}
+
+    def _pool(
+        self, function: Callable[..., T], calls: Any, how: str, ahead: int | None
+    ) -> Iterator[tuple[int, T]]:
+        from joblib import Parallel, delayed
+
+        # Never one process: joblib would make the call in this one, and die with it.
+        count = max(2, self.workers)
+        pool = Parallel(n_jobs=count, return_as=how, batch_size=1, pre_dispatch=ahead or 2 * count)
+        parent = os.getpid()
+        yield from pool(delayed(_called)(place, function, call, parent) for place, call in calls)
+
+
+def _called(
+    place: int, function: Callable[..., T], call: tuple[Any, ...], parent: int
+) -> tuple[int, T]:
+    """A call in a process of its own, which ends with the process that asked for it."""
+    try:
+        with leashed(lambda: os.getppid() == parent):
+            return place, function(*call)
+    except Unwanted:
+        raise SystemExit(1) from None
+
+
+def _killed() -> LomarError:
+    return LomarError("a process was killed; was there too little memory? try fewer --jobs")
