@@ -45,6 +45,7 @@ def command(
     ] = False,
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
+    cluster: score_options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -69,6 +70,7 @@ def command(
       lomar score round.h5 --plot scores.png
       lomar score round.h5 --method lomar -k 0.5n --bandwidth 0.1x
       lomar score round.h5 --method all -o scores/
+      lomar score round-*.h5 --cluster tcp://scheduler:8786 -o scores.h5
     """
     stream = output is not None and str(output) == "-"
     if stream and json:
@@ -105,9 +107,13 @@ def command(
             raise UsageError("--method all: writes a folder, a file a method; give -o FOLDER")
         if plot is not None:
             raise UsageError("--plot: shows the verdict of one method; name one with --method")
+        if cluster is not None:
+            raise UsageError(
+                "--cluster: most methods read the updates themselves; name one with --method"
+            )
         flagged = _all(rounds, output, json, common)
     else:
-        common["plot"] = plot
+        common |= {"plot": plot, "cluster": cluster, "tell": say}
         flagged = _one(rounds, None if stream else output, method, stream, json, quiet, common)
     return EXIT_FLAGGED if fail_on_flagged and flagged else 0
 

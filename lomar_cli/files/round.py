@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lomar_cli.errors import InputError
 from lomar_cli.files import h5
 from lomar_cli.files.digests import Watch, client_digest, watched
 from lomar_cli.files.joined import Joined
@@ -30,13 +29,13 @@ from lomar_cli.files.shards import (
     RoundFile,
     Shard,
     check_different,
+    check_digests,
     in_order,
     merged_head,
     read_shard,
     set_sha256,
 )
 from lomar_cli.files.stretches import Consumer, ahead, width
-from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
 
 __all__ = [
@@ -197,16 +196,3 @@ def _read(
     for reader in readers:
         steps += [step for step in reader.provenance() if step not in steps]
     return Round(paths[0], head, updates, set_sha256(files), steps, files)
-
-
-def check_digests(files: Sequence[RoundFile], found: Sequence[str]) -> None:
-    """InputError unless the digests of all clients, in order, are those that the files store."""
-    place = 0
-    for one in files:
-        for name, stored in zip(one.head.clients, one.digests, strict=True):
-            if found[place] != stored:
-                raise InputError(
-                    f"{one.shown}: updates of client '{printable(name)}': do not match their "
-                    "digest; the file is damaged"
-                )
-            place += 1

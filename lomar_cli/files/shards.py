@@ -204,6 +204,19 @@ def _said(field: str, value: Any) -> str:
     return str(value) if value != "" else "not known"
 
 
+def check_digests(files: Sequence[RoundFile], found: Sequence[str]) -> None:
+    """InputError unless the digests of all clients, in order, are those that the files store."""
+    place = 0
+    for one in files:
+        for name, stored in zip(one.head.clients, one.digests, strict=True):
+            if found[place] != stored:
+                raise InputError(
+                    f"{one.shown}: updates of client '{printable(name)}': do not match their "
+                    "digest; the file is damaged"
+                )
+            place += 1
+
+
 def set_sha256(files: Sequence[RoundFile]) -> str:
     """What identifies a round of these files, in order: of one file, its own digest."""
     if len(files) == 1:

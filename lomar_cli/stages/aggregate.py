@@ -87,7 +87,8 @@ def aggregate(
     """Write ``base + aggregated update`` as a model file, or as npz, safetensors or pt by ending.
 
     The round lies in ``paths``, one file or several. The start model must be the one that it says
-    its updates start from. It need not be given when that is the all-zero model; ``from_zero`` writes the aggregated update itself.
+    its updates start from. It need not be given when that is the all-zero model; ``from_zero``
+    writes the aggregated update itself.
 
     ``pre`` are pre-aggregations by name, applied in order. ``options`` are the rule's own, and as
     ``PRE.NAME`` those of a pre-aggregation; ``assume_malicious`` goes to whichever of them reckons
