@@ -90,30 +90,38 @@ def check_different(paths: Sequence[Path]) -> None:
 def in_order(files: Sequence[RoundFile]) -> list[RoundFile]:
     """The files as given, but shards of a set together, by their numbers.
 
-    InputError for a set that is not there as a whole, naming what is missing.
+    InputError for a set that is not there as a whole, and for two files that hold the same.
     """
     known = {one.sha256: one for one in files}
     if len(known) < len(files):
         first = next(one for one in files if known[one.sha256] is not one)
         raise InputError(f"{known[first.sha256].shown}: holds the same as {first.shown}")
-    after = {one.shard.before: one for one in files if one.shard and one.shard.before}
     ordered: list[RoundFile] = []
+    placed: set[str] = set()
     for one in files:
-        if one in ordered:
-            continue
-        if one.shard is None:
-            ordered.append(one)
-            continue
-        at, chain = one, [one]
-        while at.shard and at.shard.number > 1:
-            at = _linked(at, known.get(at.shard.before), at.shard.number - 1, files)
-            chain.insert(0, at)
-        at = one
-        while at.shard and at.shard.number < at.shard.of:
-            at = _linked(at, after.get(at.sha256), at.shard.number + 1, files)
-            chain.append(at)
-        ordered += chain
+        if one.sha256 not in placed:
+            together = set_of(one, files)
+            ordered += together
+            placed |= {other.sha256 for other in together}
     return ordered
+
+
+def set_of(one: RoundFile, files: Sequence[RoundFile]) -> list[RoundFile]:
+    """The set that a file belongs to, in order, out of ``files``; a file that is no shard, alone.
+
+    InputError for a set that is not there as a whole, naming what is missing.
+    """
+    known = {other.sha256: other for other in files}
+    after = {other.shard.before: other for other in files if other.shard and other.shard.before}
+    at, found = one, [one]
+    while at.shard and at.shard.number > 1:
+        at = _linked(at, known.get(at.shard.before), at.shard.number - 1, files)
+        found.insert(0, at)
+    at = one
+    while at.shard and at.shard.number < at.shard.of:
+        at = _linked(at, after.get(at.sha256), at.shard.number + 1, files)
+        found.append(at)
+    return found
 
 
 def _linked(
