@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
+from lomar_cli.cli.cluster import engine as cluster_engine
 from lomar_cli.cli.console import progress, say
 
 
@@ -30,6 +31,7 @@ def command(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many draws of each.")] = 2,
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -45,6 +47,7 @@ def command(
     Examples:
       lomar drill round.h5 -o drill
       lomar drill round.h5 -o drill --methods all --shares 10%,30% --seeds 5
+      lomar drill round.h5 -o drill --cluster tcp://head:8786
     """
     from lomar_cli.cli.drill_table import print_drill
     from lomar_cli.errors import OutputExistsError, UsageError
@@ -61,7 +64,10 @@ def command(
             parts.append(-1.0)
     if not parts or not all(0 < part < 1 for part in parts):
         raise UsageError(f"--shares {shares}: must be shares such as 5%,10%,20%")
-    with progress("attacking copies") as (begin, advance):
+    with (
+        cluster_engine(cluster, jobs) as engine,
+        progress("attacking copies") as (begin, advance),
+    ):
         done = drill(
             round_file,
             options.split_list(attacks),
@@ -71,7 +77,7 @@ def command(
             options.parse_size(memory, "--memory"),
             begin,
             advance,
-            options.default_jobs(jobs),
+            engine,
         )
     written = write_drill(done, output, round_file.name)
     if not quiet:

@@ -159,6 +159,15 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", "-j", min=1, help="Threads to use (default: one a core)."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Work on Dask: a scheduler's address (tcp://host:8786), its scheduler file (.json), "
+        "or local:4, four processes here. Needs the extra 'cluster'.",
+    ),
+]
 Memory = Annotated[
     str,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lomar_cli.cli import options
+from lomar_cli.cli.cluster import engine as cluster_engine
 from lomar_cli.cli.console import duration, progress, say, size
 
 
@@ -31,6 +32,7 @@ def command(
         str, typer.Option("--keep", help="Which files of the cells stay: none, last or all.")
     ] = "none",
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     data_dir: options.DataDir = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -42,10 +44,14 @@ def command(
     Killed and run again, it goes on where it was and ends with the same results. Cells that fail
     do not stop it; they are listed at the end, and the exit code is 1.
 
+    With --cluster the cells run on Dask, whose workers must see the results folder and the data
+    sets; the results are the same (docs/scale.md).
+
     \b
     Examples:
       lomar run table3 --quick -o results
       lomar run my-sweep.toml -o results --jobs 4
+      lomar run my-sweep.toml -o /shared/results --cluster tcp://head:8786
     """
     from lomar_cli.errors import UsageError
     from lomar_cli.experiments import sweep
@@ -79,10 +85,12 @@ def command(
     if len(left) < len(plan.cells):
         say(f"{len(plan.cells) - len(left)} of {len(plan.cells)} cells are done already")
     troubles = []
-    with progress(f"running {plan.name}, rounds") as (begin, advance):
+    with (
+        cluster_engine(cluster, jobs, most=len(left)) as engine,
+        progress(f"running {plan.name}, rounds") as (begin, advance),
+    ):
         begin(sum(cell.rounds for cell in left))
-        workers = min(options.default_jobs(jobs), max(1, len(left)))
-        for outcome in sweep.run_cells(left, output, data_dir, keep, workers, advance):
+        for outcome in sweep.run_cells(left, output, data_dir, keep, engine, advance):
             if outcome.status != "done":
                 troubles.append(outcome)
     say(f"{output}: {len(plan.cells)} cells; 'lomar report {output} -o report' shows them")

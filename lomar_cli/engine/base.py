@@ -9,6 +9,10 @@ T = TypeVar("T")
 Calls = Iterable[tuple[Any, ...]]
 
 
+def unheard(message: str) -> None:
+    """Takes warnings that nobody wants to hear."""
+
+
 class Engine(Protocol):
     """Works off calls of one function; the same results whichever engine it is.
 
@@ -18,14 +22,14 @@ class Engine(Protocol):
 
     ``workers`` is how many calls run at once, ``where`` says it in words. ``remote`` is true when
     calls run elsewhere, so that storage and data have to be checked (``checks``). ``beside`` is how
-    many workers share this machine's memory. ``notes`` are warnings for a person.
+    many workers share this machine's memory. ``note`` takes a warning for a person.
     """
 
     workers: int
     where: str
     remote: bool
     beside: int
-    notes: list[str]
+    note: Callable[[str], None]
 
     def unordered(
         self,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker
 
-from lomar_cli.engine.base import Calls, added
+from lomar_cli.engine.base import Calls, added, unheard
 from lomar_cli.engine.build import this_build
 from lomar_cli.engine.called import called
 from lomar_cli.errors import LomarError
@@ -28,11 +28,12 @@ class Dask:
 
     remote = True
 
-    def __init__(self, client: Client, where: str, beside: int, patience: float = PATIENCE) -> None:
-        self.client, self.where, self.patience = client, where, patience
+    def __init__(
+        self, client: Client, where: str, beside: int, note: Callable[[str], None] = unheard
+    ) -> None:
+        self.client, self.where, self.patience, self.note = client, where, PATIENCE, note
         self.workers = max(1, len(client.nthreads()))
         self.beside = beside
-        self.notes: list[str] = []
         self._idle_since: float | None = None
 
     def unordered(
@@ -142,9 +143,11 @@ class Dask:
 
     def _look(self) -> None:
         """Give up once there has been no worker for long: calls would wait for ever."""
-        if self.client.status != "running":
-            raise self._gone()
-        if self.client.nthreads():
+        try:
+            workers = self.client.nthreads()
+        except (OSError, RuntimeError):
+            raise self._gone() from None
+        if workers:
             self._idle_since = None
             return
         now = time.monotonic()

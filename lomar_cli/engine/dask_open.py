@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,14 +29,14 @@ PORT = 8786
 
 
 @contextlib.contextmanager
-def foreign(address: str) -> Iterator[Dask]:
+def foreign(address: str, note: Callable[[str], None]) -> Iterator[Dask]:
     """The engine on the cluster whose scheduler is at ``address``, or in that scheduler file."""
     with _quiet(), _connected(address) as client:
-        yield _checked(client, f"dask at {client.scheduler.address}", beside=1)
+        yield _checked(client, f"dask at {client.scheduler.address}", 1, note)
 
 
 @contextlib.contextmanager
-def own(workers: int) -> Iterator[Dask]:
+def own(workers: int, note: Callable[[str], None]) -> Iterator[Dask]:
     """The engine on ``workers`` processes of this machine, which end with it."""
     with (
         _quiet(),
@@ -50,7 +50,7 @@ def own(workers: int) -> Iterator[Dask]:
         ) as cluster,
         Client(cluster, timeout=ANSWER, set_as_default=False) as client,
     ):
-        yield _checked(client, "dask on this machine", beside=workers)
+        yield _checked(client, "dask on this machine", workers, note)
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def _listening(address: str, said: str) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
-def _checked(client: Client, where: str, beside: int) -> Dask:
+def _checked(client: Client, where: str, beside: int, note: Callable[[str], None]) -> Dask:
     """The engine, once there are workers and all of them run this very package."""
     until = time.monotonic() + FIRST_WORKER
     while not (threads := client.nthreads()):
@@ -128,19 +128,19 @@ def _checked(client: Client, where: str, beside: int) -> Dask:
         time.sleep(0.1)
     dashboard = f", dashboard {link}" if (link := client.dashboard_link) else ""
     count = f"{len(threads)} worker{'s' if len(threads) > 1 else ''}"
-    engine = Dask(client, f"{where}, {count}{dashboard}", beside)
-    engine.notes += _same_package(engine)
+    engine = Dask(client, f"{where}, {count}{dashboard}", beside, note)
+    _same_package(engine)
     wide = [name for name, number in threads.items() if number > 1]
     if wide:
-        engine.notes.append(
+        note(
             f"worker {wide[0]} has {threads[wide[0]]} threads, of which one is used"
             f"{_others(wide)}; start workers with --nthreads 1 --nworkers N"
         )
     return engine
 
 
-def _same_package(engine: Dask) -> list[str]:
-    """Refuse workers without this package, or with another; return what else differs."""
+def _same_package(engine: Dask) -> None:
+    """Refuse workers without this package, or with another; note what else differs."""
 
     # Nested, so that it travels as code: a worker without the package could not look it up.
     def build() -> tuple[str, str, tuple[tuple[str, str], ...]]:
@@ -149,7 +149,8 @@ def _same_package(engine: Dask) -> list[str]:
         own = this_build()
         return own.version, own.code, own.libraries
 
-    here, notes = this_build(), []
+    here = this_build()
+    differ: list[str] = []
     for worker, found in sorted(engine.everywhere(build).items()):
         if isinstance(found, BaseException):
             reason = (str(found).splitlines() or [type(found).__name__])[0][:200]
@@ -165,11 +166,10 @@ def _same_package(engine: Dask) -> list[str]:
             )
         for (name, ours), (_, theirs) in zip(here.libraries, there.libraries, strict=True):
             if ours != theirs:
-                notes.append(
-                    f"worker {worker} has {name} {theirs}, this is {name} {ours}: results may "
-                    "differ in their last digits"
-                )
-    return notes[:1] + [f"... and {len(notes) - 1} more differences"] * (len(notes) > 1)
+                differ.append(f"worker {worker} has {name} {theirs}, this is {name} {ours}")
+    if differ:
+        more = f", and {len(differ) - 1} more such" if len(differ) > 1 else ""
+        engine.note(f"{differ[0]}{more}: results may differ in their last digits")
 
 
 def _others(names: list[str]) -> str:

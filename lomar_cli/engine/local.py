@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from lomar_cli.engine.base import Calls, added
+from lomar_cli.engine.base import Calls, added, unheard
 from lomar_cli.engine.leash import Unwanted, leashed
 from lomar_cli.errors import LomarError
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 class Serial:
     """One call after the other, in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str], None] = unheard) -> None:
         self.workers, self.where, self.remote, self.beside = 1, "this process", False, 1
-        self.notes: list[str] = []
+        self.note = note
 
     def unordered(
         self,
@@ -46,10 +46,10 @@ class Serial:
 class Processes:
     """``workers`` calls at once, each in a process of its own."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, note: Callable[[str], None] = unheard) -> None:
         self.workers, self.where = workers, f"{workers} processes"
         self.remote, self.beside = False, workers
-        self.notes: list[str] = []
+        self.note = note
 
     def unordered(
         self,

@@ -21,6 +21,7 @@ from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.model import read_model
 from lomar_cli.files.truth import read_json
 from lomar_cli.stages.aggregate import Aggregated, aggregate
+from lomar_cli.stages.elsewhere import Place
 from lomar_cli.stages.holdout import HeldOut
 from lomar_cli.stages.init_model import init_model
 from lomar_cli.stages.partition import partition
@@ -33,11 +34,10 @@ KEEPS = ("none", "last", "all")
 class CellRun:
     """Runs one cell in ``folder``; ``keep`` says which of its files stay."""
 
-    def __init__(self, cell: Cell, folder: Path, data_dir: Path | None, keep: str) -> None:
-        self.cell, self.folder, self.data_dir, self.keep = cell, folder, data_dir, keep
-        self.attackers = Attackers(cell, folder, data_dir)
-        named = cell.data.get("file")
-        self.data_file = Path(named) if named is not None else None
+    def __init__(self, cell: Cell, folder: Path, place: Place, keep: str) -> None:
+        self.cell, self.folder, self.keep = cell, folder, keep
+        self.data_dir, self.data_file = place.folder(), place.file(cell.data.get("file"))
+        self.attackers = Attackers(cell, folder, self.data_dir)
         self.hears = who_hears(cell.defense)
         # Whether this went on from an earlier run, and whether what that left could not be read.
         self.resumed = self.damaged = False

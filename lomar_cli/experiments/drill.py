@@ -7,13 +7,16 @@ attackers and seeds; every method judges each copy. No data and no training is n
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lomar_cli.attacks.registry import ATTACKS, make_round_attack
+from lomar_cli.engine.base import Engine
+from lomar_cli.engine.checks import check_files
+from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import LomarError, UsageError, nearest
 from lomar_cli.experiments.results import unique
 from lomar_cli.files.round import open_round
@@ -137,12 +140,13 @@ def drill(
     memory: int,
     begin: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda count: None,
-    jobs: int = 1,
+    engine: Engine | None = None,
 ) -> Drill:
     """Attack copies of the round in ``path`` and judge them; nothing is written.
 
-    ``methods`` may be ``["all"]``: every method but ``none``. ``jobs`` processes share the copies
-    and ``memory`` (bytes); the numbers do not depend on it.
+    ``methods`` may be ``["all"]``: every method but ``none``. ``engine`` attacks and judges the
+    copies (None: this process); the numbers do not depend on it. Its workers on this machine share
+    ``memory`` (bytes), every other has as much.
     """
     known = [name for name, entry in ATTACKS.items() if entry.on == "round"]
     attacks = chosen(attacks, known, known, "--attacks")
@@ -151,6 +155,10 @@ def drill(
     methods = chosen(methods, DEFAULT_METHODS, [*METHODS.names(), ALL], "--methods")
     if ALL in methods:
         raise UsageError("--methods: 'all' stands alone")
+    engine = engine or local_engine(1)
+    if engine.remote:
+        path = path.absolute()
+        check_files(engine, [path])
     made: dict[str, Method] = {name: METHODS.make(name, {}) for name in methods}
     with open_round(path, memory) as found, one_blas_thread():
         count = len(found.head.clients)
@@ -163,7 +171,9 @@ def drill(
     copies = list(itertools.product(attacks, unique(shares), seeds))
     begin(len(copies))
     rows: list[Row] = []
-    for judged in _judged(path, copies, made, memory, jobs):
+    share = memory // max(1, min(engine.beside, len(copies)))
+    calls = ((path, copy, made, share) for copy in copies)
+    for judged in engine.ordered(_one, calls, ahead=4 * engine.workers):
         rows += judged
         advance(1)
     return Drill(count, rows, unprovoked, refused)
@@ -171,21 +181,6 @@ def drill(
 
 Copy = tuple[str, float, int]
 Verdict = tuple[np.ndarray, np.ndarray] | str
-
-
-def _judged(
-    path: Path, copies: list[Copy], made: dict[str, Method], memory: int, jobs: int
-) -> Iterator[list[Row]]:
-    """The rows of every copy, in order."""
-    jobs = min(jobs, len(copies))
-    if jobs > 1:
-        from joblib import Parallel, delayed
-
-        work = (delayed(_one)(path, copy, made, memory // jobs) for copy in copies)
-        yield from Parallel(n_jobs=jobs, return_as="generator")(work)
-        return
-    for copy in copies:
-        yield _one(path, copy, made, memory)
 
 
 def _judge(updates: Updates, made: dict[str, Method], memory: int) -> dict[str, Verdict]:

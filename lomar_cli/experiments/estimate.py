@@ -24,6 +24,7 @@ from lomar_cli.experiments.plan import Cell
 from lomar_cli.experiments.schema import LOADER, training_of
 from lomar_cli.files.round import open_round
 from lomar_cli.files.split import read_split
+from lomar_cli.stages.elsewhere import Place
 
 # One round of a cell beside training, on top of the products: reading, writing and syncing.
 _OVERHEAD = 0.15
@@ -124,7 +125,7 @@ def _probe(cell: Cell, data_dir: Path | None) -> _Pace:
                 2,
                 0,
             )
-            run = CellRun(tried, Path(folder) / str(len(times)), data_dir, "all")
+            run = CellRun(tried, Path(folder) / str(len(times)), Place(data_dir), "all")
             times.append(run.time_training())
         made = run.folder / "round-0001.h5"
         with open_round(made) as found:

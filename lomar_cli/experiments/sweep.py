@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lomar_cli._version import __version__
+from lomar_cli.engine.base import Engine
+from lomar_cli.engine.checks import check_folder
+from lomar_cli.engine.leash import go_on
 from lomar_cli.errors import InputError, LomarError, NotApplicableError, UsageError
 from lomar_cli.experiments.cell import CellRun
 from lomar_cli.experiments.plan import Cell, Plan
+from lomar_cli.experiments.schema import LOADER
 from lomar_cli.experiments.watch import watched
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.lock import locked
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json
+from lomar_cli.stages.elsewhere import Place, check_data, place_for
 
 RESULT_VERSION = 1
 
@@ -118,56 +121,53 @@ def run_cells(
     results: Path,
     data_dir: Path | None,
     keep: str,
-    jobs: int,
+    engine: Engine,
     advance: Callable[[int], None] = lambda rounds: None,
 ) -> Iterator[Outcome]:
-    """Run the cells, ``jobs`` at a time; yield each as it ends, in any order."""
-    if jobs == 1:
-        for cell in cells:
-            yield run_cell(cell, results, data_dir, keep, advance)
-        return
+    """Run the cells on ``engine``; yield each as it ends, in any order.
+
+    The order changes nothing: every cell has files of its own. Workers elsewhere must see
+    ``results`` and have the data sets, which is checked first (LomarError).
+    """
+    place = place_for(engine, data_dir)
+    if engine.remote:
+        results = results.absolute()
+        _check(cells, results, place, engine)
+    work = ((cell, results, place, keep) for cell in cells)
     with watched(cells, results, advance) as ended:
-        left = {cell.key: cell for cell in cells}
-        try:
-            for outcome in _pool(list(cells), results, data_dir, keep, jobs):
-                ended(outcome.cell)
-                del left[outcome.cell.key]
-                yield outcome
-        except BrokenProcessPool:
-            # A process was killed, for its memory most likely: find out whose, one at a time.
-            for cell in left.values():
-                try:
-                    (outcome,) = _pool([cell], results, data_dir, keep, 2)
-                except BrokenProcessPool:
-                    why = "its process was killed; was there too little memory?"
-                    outcome = write_result(results, cell, "failed", why, [], 0.0)
-                ended(cell)
-                yield outcome
+        # A cluster that can grow has to see how much there is to do.
+        for outcome in engine.unordered(_called, work, killed=_killed, ahead=len(cells)):
+            ended(outcome.cell)
+            yield outcome
 
 
-def _pool(
-    cells: list[Cell], results: Path, data_dir: Path | None, keep: str, jobs: int
-) -> Iterator[Outcome]:
-    from joblib import Parallel, delayed
+def _check(cells: list[Cell], results: Path, place: Place, engine: Engine) -> None:
+    """Every worker must see the results folder and each data set that the cells use."""
+    check_folder(engine, results)
+    seen = []
+    for cell in cells:
+        data = cell.data
+        one = (data["name"], data.get("file"), {key: data[key] for key in LOADER if key in data})
+        if one not in seen:
+            seen.append(one)
+            check_data(engine, place, *one)
 
-    work = (delayed(_in_worker)(cell, results, data_dir, keep, os.getpid()) for cell in cells)
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(work)
+
+def _called(cell: Cell, results: Path, place: Place, keep: str) -> Outcome:
+    """A cell as a call of the engine's, which ends when nobody waits for it any more."""
+    return run_cell(cell, results, place, keep, lambda rounds: go_on())
 
 
-def _in_worker(cell: Cell, results: Path, data_dir: Path | None, keep: str, parent: int) -> Outcome:
-    """A cell in a process of its own, which ends with the process that asked for it."""
-
-    def advance(rounds: int) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(1)
-
-    return run_cell(cell, results, data_dir, keep, advance)
+def _killed(cell: Cell, results: Path, place: Place, keep: str) -> Outcome:
+    """A cell whose process dies whenever it is tried, even alone."""
+    why = "its process was killed; was there too little memory?"
+    return write_result(results, cell, "failed", why, [], 0.0)
 
 
 def run_cell(
     cell: Cell,
     results: Path,
-    data_dir: Path | None,
+    place: Place,
     keep: str,
     advance: Callable[[int], None] = lambda rounds: None,
 ) -> Outcome:
@@ -183,12 +183,12 @@ def run_cell(
             lock.unlink(missing_ok=True)
             return _outcome(results, cell)
         began = time.perf_counter()
-        run = CellRun(cell, folder, data_dir, keep)
+        run = CellRun(cell, folder, place, keep)
         status, reason, rows = _rows(run, advance)
         if status == "failed" and run.resumed and run.damaged:
             # What a killed run left is damaged: begin anew, once.
             shutil.rmtree(folder)
-            status, reason, rows = _rows(CellRun(cell, folder, data_dir, keep), advance)
+            status, reason, rows = _rows(CellRun(cell, folder, place, keep), advance)
         outcome = write_result(results, cell, status, reason, rows, time.perf_counter() - began)
         if keep == "none" and status != "failed":
             shutil.rmtree(folder, ignore_errors=True)

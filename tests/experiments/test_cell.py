@@ -13,6 +13,7 @@ import tomllib
 import numpy as np
 import pytest
 
+from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import NotApplicableError, UsageError
 from lomar_cli.experiments import sweep
 from lomar_cli.experiments.cell import CellRun
@@ -20,6 +21,7 @@ from lomar_cli.experiments.plan import make_plan
 from lomar_cli.experiments.updates_map import updates_map
 from lomar_cli.files.truth import read_truth
 from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.stages.elsewhere import Place
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
@@ -45,7 +47,7 @@ def cells(text):
 
 def rows_of(text, folder, keep="none"):
     (cell,) = cells(text)
-    return CellRun(cell, folder / "cell", None, keep)()
+    return CellRun(cell, folder / "cell", Place(), keep)()
 
 
 def test_unattacked_rounds_count_false_alarms(tmp_path):
@@ -195,7 +197,7 @@ def test_what_a_killed_run_left_damaged_is_made_again(tmp_path):
     plan = make_plan(tomllib.loads(HEAD + attack + LOMAR), "test", False, "test.toml")
     (cell,) = plan.cells
     sweep.prepare(plan, tmp_path / "whole", force=False)
-    sweep.run_cell(cell, tmp_path / "whole", None, "none")
+    sweep.run_cell(cell, tmp_path / "whole", Place(), "none")
     sweep.prepare(plan, tmp_path / "cut", force=False)
 
     class Killed(BaseException):
@@ -206,10 +208,10 @@ def test_what_a_killed_run_left_damaged_is_made_again(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        sweep.run_cell(cell, tmp_path / "cut", None, "none", advance)
+        sweep.run_cell(cell, tmp_path / "cut", Place(), "none", advance)
     truth = tmp_path / "cut" / "work" / cell.key / "truth.json"
     truth.write_text(truth.read_text()[:10])
-    assert sweep.run_cell(cell, tmp_path / "cut", None, "none").status == "done"
+    assert sweep.run_cell(cell, tmp_path / "cut", Place(), "none").status == "done"
     paths = [sweep.result_path(tmp_path / name, cell) for name in ("whole", "cut")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
@@ -217,7 +219,7 @@ def test_what_a_killed_run_left_damaged_is_made_again(tmp_path):
 def test_a_changed_result_is_found_and_made_again(tmp_path):
     plan = make_plan(tomllib.loads(HEAD + LOMAR), "test", False, "test.toml")
     (cell,) = sweep.prepare(plan, tmp_path, force=False)
-    sweep.run_cell(cell, tmp_path, None, "none")
+    sweep.run_cell(cell, tmp_path, Place(), "none")
     assert sweep.prepare(plan, tmp_path, force=False) == []
     path = sweep.result_path(tmp_path, cell)
     found = json.loads(path.read_text())
@@ -242,16 +244,16 @@ def test_a_killed_worker_costs_its_cell_only(tmp_path, monkeypatch):
     text = "seeds = [0, 1, 2]\n" + HEAD + FLIP + LOMAR + '[[defense]]\nname = "Dies"\n'
     plan = make_plan(tomllib.loads(text), "test", False, "test.toml")
     left = sweep.prepare(plan, tmp_path, force=False)
-    monkeypatch.setattr(sweep, "_in_worker", _dies)
-    outcomes = sweep.run_cells(left, tmp_path, None, "none", 2)
+    monkeypatch.setattr(sweep, "_called", _dies)
+    outcomes = sweep.run_cells(left, tmp_path, None, "none", local_engine(2))
     ended = {(one.cell.defense["name"], one.status) for one in outcomes}
     assert ended == {("LoMar", "done"), ("Dies", "failed")}
 
 
-def _dies(cell, results, data_dir, keep, parent):
+def _dies(cell, results, place, keep):
     if cell.defense["name"] == "Dies":
         os.kill(os.getpid(), signal.SIGKILL)
-    return sweep.run_cell(cell, results, data_dir, keep)
+    return sweep.run_cell(cell, results, place, keep)
 
 
 def test_two_runs_at_once_do_every_cell_once(tmp_path):

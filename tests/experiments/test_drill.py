@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lomar_cli.cli.drill_table import print_drill
+from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import UsageError
 from lomar_cli.experiments.drill import Drill, Row, drill
 from lomar_cli.experiments.drill_report import summary_table, write_drill
@@ -71,7 +72,9 @@ def test_the_round_is_untouched_and_files_are_written(done, tmp_path):
 
 
 def test_jobs_change_nothing(done):
-    shared = drill(ROUND, done.attacks, done.methods, [0.1, 0.25], [0, 1], 2**31, jobs=2)
+    shared = drill(
+        ROUND, done.attacks, done.methods, [0.1, 0.25], [0, 1], 2**31, engine=local_engine(2)
+    )
     assert shared == done
 
 

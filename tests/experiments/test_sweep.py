@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from lomar_cli.engine.opened import local_engine
 from lomar_cli.experiments import sweep
 from lomar_cli.experiments.plan import read_plan
 from lomar_cli.experiments.report import report
@@ -53,7 +54,7 @@ def written(tmp_path, rounds=4, more=""):
 
 def run(plan, results, jobs=1):
     left = sweep.prepare(plan, results, force=False)
-    return list(sweep.run_cells(left, results, None, "none", jobs))
+    return list(sweep.run_cells(left, results, None, "none", local_engine(jobs)))
 
 
 def digests(results):
