@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lomar_cli.cli import options, score_options
-from lomar_cli.cli.console import err, out, print_json, say
+from lomar_cli.cli.console import err, out, print_json, say, warn
 from lomar_cli.errors import EXIT_FLAGGED, UsageError
 
 
@@ -45,7 +45,7 @@ def command(
     ] = False,
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
-    cluster: score_options.Cluster = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -113,7 +113,7 @@ def command(
             )
         flagged = _all(rounds, output, json, common)
     else:
-        common |= {"plot": plot, "cluster": cluster, "tell": say}
+        common |= {"plot": plot, "cluster": cluster, "tell": say, "note": warn}
         flagged = _one(rounds, None if stream else output, method, stream, json, quiet, common)
     return EXIT_FLAGGED if fail_on_flagged and flagged else 0
 

@@ -83,15 +83,6 @@ StartModel = Annotated[
         help="With --holdout: the model that the updates start from (default: all zeros).",
     ),
 ]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="ADDRESS",
-        help="Let the workers of a Dask scheduler do it: tcp://host:8786, or local:4 for four "
-        "processes here (needs the extra cluster).",
-    ),
-]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw it: a png, svg or pdf (extra 'plot')."),

@@ -9,7 +9,7 @@ claimed up to about 40 % of the clients.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +91,9 @@ class LomarAuto:
         trusted = np.ones(geometry.count, dtype=bool)
         most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights: dict[str, Sight] = {}
+        shared: dict[str, Any] = {}
         for name in names:
-            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm))
+            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, shared))
             flagged = sight.suspicion > 1
             if flagged.sum() < most * geometry.count and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged

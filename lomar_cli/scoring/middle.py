@@ -20,6 +20,8 @@ _COLUMNS = 256
 class Course:
     """Where n updates point: ``inner`` (n,) products with their coordinate-wise median, ``lengths``
     (n,), the ``median_length``, and the shares (n,) of exact ``zeros`` and of ``positives``.
+    ``quiet`` is the share of parameters at which most clients hold the very same number, and
+    ``stirred`` (n,) how much of these each client moves off it.
     """
 
     inner: NDArray[np.float64]
@@ -27,6 +29,8 @@ class Course:
     median_length: float
     zeros: NDArray[np.float64]
     positives: NDArray[np.float64]
+    quiet: float
+    stirred: NDArray[np.float64]
 
 
 class CourseSum:
@@ -36,13 +40,14 @@ class CourseSum:
     """
 
     def __init__(self, count: int) -> None:
-        # Rows: products with the median, squares, zeros, positives.
-        self._sums = np.zeros((4, count))
-        self._square, self._size = 0.0, 0
+        # Rows: products with the median, squares, zeros, positives, moves off what most hold.
+        self._sums = np.zeros((5, count))
+        # The median's square, the columns, and those at which most hold the very same number.
+        self._square, self._size, self._quiet = 0.0, 0, 0
 
     def add(self, block: Floats, jobs: int = 1) -> None:
         """The columns of a finite ``block`` (n, d)."""
-        inner, squares, zeros, positives = self._sums
+        inner, squares, zeros, positives, stirred = self._sums
         self._size += block.shape[1]
         zeros += (block == 0).sum(axis=1)
         positives += (block > 0).sum(axis=1)
@@ -51,18 +56,28 @@ class CourseSum:
             inner += wide @ middle
             squares += np.einsum("ij,ij->i", wide, wide)
             self._square += float(middle @ middle)
+            off = part != middle
+            still = 2 * off.sum(axis=0) < len(off)
+            self._quiet += int(still.sum())
+            stirred += off[:, still].sum(axis=1)
 
     def __add__(self, other: CourseSum) -> CourseSum:
         both = CourseSum(self._sums.shape[1])
         both._sums = self._sums + other._sums
         both._square, both._size = self._square + other._square, self._size + other._size
+        both._quiet = self._quiet + other._quiet
         return both
 
     def finish(self) -> Course:
-        inner, squares, zeros, positives = self._sums
-        size = self._size
+        inner, squares, zeros, positives, stirred = self._sums
         return Course(
-            inner, np.sqrt(squares), math.sqrt(self._square), zeros / size, positives / size
+            inner,
+            np.sqrt(squares),
+            math.sqrt(self._square),
+            zeros / self._size,
+            positives / self._size,
+            self._quiet / self._size,
+            stirred / max(self._quiet, 1),
         )
 
 

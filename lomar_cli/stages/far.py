@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.engine.base import Engine
+from lomar_cli.engine.base import Engine, unheard
 from lomar_cli.engine.checks import check_files
 from lomar_cli.engine.opened import open_engine
 from lomar_cli.errors import UsageError
@@ -65,18 +65,18 @@ def far_geometry(
     memory: int,
     jobs: int,
     device: str = "cpu",
-    tell: Callable[[str], None] = lambda words: None,
+    tell: Callable[[str], None] = unheard,
+    note: Callable[[str], None] = unheard,
 ) -> Iterator[tuple[Updates, Callable[[Updates, NDArray[np.intp]], Geometry]]]:
     """The updates of a round that lies on storage, checked, and what makes their geometry.
 
     ``found`` is open, its updates unread; the workers of ``cluster`` read them, each within
-    ``memory`` (those of this machine share it). LomarError where a worker does not see the files,
+    ``memory`` (those of this machine share it). ``tell`` hears where, ``note``
+    warnings. LomarError where a worker does not see the files,
     InputError where a client's digest is wrong.
     """
-    with open_engine(cluster, jobs) as engine:
-        tell(engine.where)
-        for note in engine.notes:
-            tell(f"note: {note}")
+    with open_engine(cluster, jobs, note) as engine:
+        tell(f"on {engine.where}")
         check_files(engine, [one.path.resolve() for one in found.files])
         updates = replace(
             found.updates,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.aggregation.registry import RULES
+from lomar_cli.engine.base import unheard
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
@@ -54,7 +55,8 @@ def score(
     plot: Path | None = None,
     device: str = "cpu",
     cluster: str | None = None,
-    tell: Callable[[str], None] = lambda words: None,
+    tell: Callable[[str], None] = unheard,
+    note: Callable[[str], None] = unheard,
 ) -> Scores:
     """Judge the round in ``paths``, one file or several, by the method ``name``.
 
@@ -69,7 +71,7 @@ def score(
     verdict goes (png, svg or pdf).
 
     With ``cluster`` (``engine.opened``) its workers read the round and make the distances, and
-    ``tell`` is given sentences about it; UsageError for a method that needs more than distances.
+    ``tell`` hears where that is, ``note`` warnings; UsageError for a method that needs more than distances.
     """
     if output is not None:
         kind = kind or format_of(output)
@@ -96,7 +98,7 @@ def score(
         beside = stack.enter_context(open_context(found, history, root, memory))
         elsewhere = None
         if cluster is not None:
-            far = far_geometry(cluster, found, made, memory, jobs, device, tell)
+            far = far_geometry(cluster, found, made, memory, jobs, device, tell, note)
             updates, elsewhere = stack.enter_context(far)
             found = replace(found, updates=updates)
         screened = screened_round(

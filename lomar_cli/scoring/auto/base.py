@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ class Seen:
 
     ``geometry`` is that of n clients, of which near-copies appear once. ``trusted`` (n,) marks
     those that no earlier view has flagged; ``false_alarm`` is the share of clean clients that may
-    be removed.
+    be removed. ``shared`` holds, by name, what one view worked out and the next may use.
     """
 
     geometry: Geometry
     trusted: NDArray[np.bool_]
     false_alarm: float
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

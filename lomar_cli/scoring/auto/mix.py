@@ -16,7 +16,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.contrast import contrasts
 from lomar_cli.scoring.auto.evidence import evidence, level
-from lomar_cli.scoring.auto.unmix import Rows, rows, unmix
+from lomar_cli.scoring.auto.unmix import Rows, rows, unfit, unmix
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -32,19 +32,13 @@ _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.75
 _LEAST_HOLDERS, _HELD = 6, 0.1
-_MOST_LABELS = 64
 
 
 def mix(seen: Seen) -> Sight:
     """Judge the labels' contents of a round by its output layer."""
     updates = seen.geometry.updates
-    count = len(updates.clients)
-    if updates.output is None:
-        return cannot(count, "no output layer: label flips that keep to a client's own mix of "
-                      "labels cannot be told (name it with lomar dump --output-layer)")  # fmt: skip
-    if updates.label_count > _MOST_LABELS:
-        return cannot(count, f"more than {_MOST_LABELS} labels: label contents are not compared")
-    return _Round(rows(updates), seen).sight(updates)
+    fault = unfit(updates)
+    return fault if fault is not None else _Round(rows(updates, seen.trusted), seen).sight(updates)
 
 
 @dataclass(frozen=True)
@@ -80,14 +74,12 @@ class _Round:
 
     def sight(self, updates: Updates) -> Sight:
         judged = int(self.judged.sum())
-        least = 2 * self.labels + 10
-        if judged < 2 or self.count < least:
-            why = (
-                f"fewer than {least} clients for {self.labels} labels"
-                if self.count < least
-                else f"fewer than two labels are held by {_LEAST_HOLDERS} clients or more"
+        if judged < 2:
+            return cannot(
+                self.count,
+                f"fewer than two labels are held by {_LEAST_HOLDERS} clients or more: label "
+                "contents cannot be compared",
             )
-            return cannot(self.count, f"{why}: label contents cannot be compared")
         z, pairs = self._search()
         suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / _ALONE
         words: dict[int, str] = {}

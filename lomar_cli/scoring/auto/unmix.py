@@ -20,9 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
+from lomar_cli.scoring.auto.base import Sight, cannot
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+# Above this the contents, R x R a client, are not worth their time.
+MOST_LABELS = 64
 # Rows of a client longer than so many median ones are cut: one client must not choose the axes.
 _LONGEST = 3.0
 _RIDGE = 1e-3
@@ -44,10 +47,29 @@ class Rows:
     claims: Array
 
 
-def rows(updates: Updates) -> Rows:
+def unfit(updates: Updates) -> Sight | None:
+    """Why no view can compare the labels' contents of a round, None where one can."""
+    count = len(updates.clients)
+    if updates.output is None:
+        return cannot(count, "no output layer: label flips that keep to a client's own mix of "
+                      "labels cannot be told (name it with lomar dump --output-layer)")  # fmt: skip
+    if updates.label_count > MOST_LABELS:
+        return cannot(count, f"more than {MOST_LABELS} labels: label contents are not compared")
+    least = 2 * updates.label_count + 10
+    if count < least:
+        return cannot(
+            count,
+            f"fewer than {least} clients for {updates.label_count} labels: label contents cannot "
+            "be compared",
+        )
+    return None
+
+
+def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     """Read the output layer label by label, a few times; no more than a label is held at a time.
 
-    What is common to all rows has no effect on a softmax and is taken out first.
+    What is common to all rows has no effect on a softmax and is taken out first. The common
+    directions are those of the ``trusted`` clients (n,), by default of all.
     """
     assert updates.output is not None
     labels = updates.label_count
@@ -64,7 +86,8 @@ def rows(updates: Updates) -> Rows:
     lengths = np.sqrt(energy.sum(axis=1))
     usual = float(np.median(lengths))
     scale = 1 / np.maximum(lengths / (_LONGEST * usual if usual > 0 else 1.0), 1.0)
-    axes = _axes(row, scale, labels, common.shape[1])
+    votes = scale if trusted is None else np.where(trusted, scale, 0.0)
+    axes = _axes(row, votes, labels, common.shape[1])
     parts = np.stack([row(label) @ axes for label in range(labels)], axis=1)
     parts *= scale[:, None, None]
     rest = np.maximum(energy * scale[:, None] ** 2 - (parts**2).sum(axis=2), 0.0)

@@ -8,6 +8,8 @@ from lomar_cli.scoring.auto.base import View
 from lomar_cli.scoring.auto.direction import direction, projection
 from lomar_cli.scoring.auto.distances import far, mean, near
 from lomar_cli.scoring.auto.mix import mix
+from lomar_cli.scoring.auto.quiet import quiet
+from lomar_cli.scoring.auto.rest import rest
 from lomar_cli.scoring.auto.signs import signs
 
 
@@ -27,5 +29,7 @@ VIEWS: dict[str, ViewEntry] = {
     "direction": ViewEntry(direction, "direction", "points against the round"),
     "projection": ViewEntry(projection, "direction", "pulls against the round"),
     "signs": ViewEntry(signs, "signs", "signs unlike the others'"),
+    "quiet": ViewEntry(quiet, "signs", "moves parameters that the others leave alone"),
+    "rest": ViewEntry(rest, "rest", "its labels do not explain its update"),
     "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
 }
