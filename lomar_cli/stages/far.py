@@ -71,9 +71,8 @@ def far_geometry(
     """The updates of a round that lies on storage, checked, and what makes their geometry.
 
     ``found`` is open, its updates unread; the workers of ``cluster`` read them, each within
-    ``memory`` (those of this machine share it). ``tell`` hears where, ``note``
-    warnings. LomarError where a worker does not see the files,
-    InputError where a client's digest is wrong.
+    ``memory`` (those of this machine share it). ``tell`` hears where that is, ``note`` warnings.
+    LomarError where a worker does not see the files, InputError for a client's wrong digest.
     """
     with open_engine(cluster, jobs, note) as engine:
         tell(f"on {engine.where}")

@@ -71,7 +71,7 @@ def score(
     verdict goes (png, svg or pdf).
 
     With ``cluster`` (``engine.opened``) its workers read the round and make the distances, and
-    ``tell`` hears where that is, ``note`` warnings; UsageError for a method that needs more than distances.
+    ``tell`` hears where that is, ``note`` warnings. UsageError for a method that needs more.
     """
     if output is not None:
         kind = kind or format_of(output)

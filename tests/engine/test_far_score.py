@@ -30,7 +30,7 @@ METHODS = ("lomar-auto", "lomar", "krum", "lof", "kde", "spectral", "robust-cova
 
 
 def updates(clients=48, kind=np.float32, axis=0, hidden=300, odd=6):
-    """Two layers; the first clients are odd: far, hostile, or alike."""
+    """Two layers, the first clients odd. Lengths differ, so that distances do not nearly tie."""
     rng = np.random.default_rng(3)
     shape = (4, 9) if axis == 0 else (9, 4)
     made = {
@@ -40,7 +40,9 @@ def updates(clients=48, kind=np.float32, axis=0, hidden=300, odd=6):
         "head.bias": rng.normal(size=(clients, 4)),
         "count": rng.normal(size=(clients, 2)) * 1e4,
     }
+    lengths = rng.uniform(0.7, 1.3, clients)
     for array in made.values():
+        array *= lengths.reshape(-1, *(1 for _ in array.shape[1:]))
         array[:odd] = 2.5 * array[:odd] + 0.5
     return {name: array.astype(kind) for name, array in made.items()}
 
