@@ -14,7 +14,7 @@ _SHOWN = 5
 
 
 def command(
-    round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
+    rounds: options.Rounds,
     output: options.Output,
     scores: options.ScoresOrNone = None,
     rule: Annotated[
@@ -94,7 +94,7 @@ def command(
     from lomar_cli.stages.aggregate import aggregate, document
 
     done = aggregate(
-        round_file,
+        rounds,
         output,
         scores,
         rule,

@@ -84,6 +84,15 @@ def command(
             "--round", min=0, help="The round's number (default: what --weights says, or 1)."
         ),
     ] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            "--shard",
+            metavar="CLIENTS",
+            min=1,
+            help="Write several files of at most so many clients; {} in -o is their number.",
+        ),
+    ] = None,
     append: Annotated[
         bool,
         typer.Option(
@@ -111,6 +120,7 @@ def command(
       lomar dump clients/*.pt --base-model global.pt --output-layer fc.weight -o round.h5
       lomar dump runs/*/model.safetensors --client-pattern 'runs/(.+)/' --differences -o round.h5
       lomar dump late.npz --differences --append -o round.h5
+      lomar dump updates/ --differences --shard 500 -o 'round-{}.h5'
     """
     limit = options.parse_size(max_bytes, "--max-bytes")
     if append:
@@ -121,6 +131,7 @@ def command(
             "--include": include,
             "--exclude": exclude,
             "--round": round_number is not None,
+            "--shard": shard is not None,
         }
         _append(
             [name for name, given in said.items() if given],
@@ -156,8 +167,14 @@ def command(
             force,
             advance,
             begin,
+            shard,
         )
-    say(f"{output}: {len(done.head.clients)} clients, {len(done.head.shapes)} parameters each")
+    shown = str(output)
+    if len(done.files) > 1:
+        shown = f"{done.files[0]} to {done.files[-1].name}"
+    elif done.files:
+        shown = str(done.files[0])
+    say(f"{shown}: {len(done.head.clients)} clients, {len(done.head.shapes)} parameters each")
     say(done.output_layer)
     if done.head.buffers:
         say(f"not scored: {_named(sorted(done.head.buffers))}")

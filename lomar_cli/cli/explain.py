@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from lomar_cli.cli.console import out, print_json, say
 
 @options.common
 def command(
-    round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
+    rounds: options.Rounds,
     client: Annotated[str, typer.Argument(metavar="CLIENT", help="A client's name.")],
     scores: options.ScoresOrNone = None,
     method: score_options.MethodOrNone = None,
@@ -54,7 +53,7 @@ def command(
     from lomar_cli.stages.explain import explain
 
     found = explain(
-        round_file,
+        rounds,
         client,
         scores,
         method,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from lomar_cli.cli import options
 from lomar_cli.cli.console import say, warn
 
 
 def command(
-    round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
+    rounds: options.Rounds,
     scores: options.Scores,
     output: options.Output,
     memory: options.Memory = "2G",
@@ -34,11 +29,11 @@ def command(
     from lomar_cli.stages.filter import filter_round
 
     limit = options.parse_size(memory, "--memory")
-    done = filter_round(round_file, scores, output, limit, force)
+    done = filter_round(rounds, scores, output, limit, force)
     if done.sharing:
         warn(
             f"{done.sharing} of the kept clients share votes with near-copies of theirs, and a "
             "round holds no weights: to count them so, give the scores to aggregate: lomar "
-            f"aggregate {printable(str(round_file))} --scores {printable(str(scores))}"
+            f"aggregate {printable(' '.join(map(str, rounds)))} --scores {printable(str(scores))}"
         )
     say(f"{output}: {len(done.head.clients)} clients kept, {done.removed} left out")

@@ -10,10 +10,16 @@ import typer
 
 from lomar_cli.cli import options
 from lomar_cli.cli.console import out, print_json
+from lomar_cli.errors import UsageError
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file that lomar wrote.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Any file that lomar wrote, or the several files of one round."
+        ),
+    ],
     layers: Annotated[
         bool,
         typer.Option(
@@ -30,17 +36,21 @@ def command(
     \b
     Example:
       lomar info round.h5
+      lomar info round-*.h5
     """
     from lomar_cli.files.text import printable
-    from lomar_cli.stages.describe import describe
+    from lomar_cli.stages.describe import describe, describe_set
 
-    found = describe(file, layers)
+    if len(files) > 1 and layers:
+        raise UsageError("--layers: name one file")
+    found = describe(files[0], layers) if len(files) == 1 else describe_set(files)
     if json:
-        print_json({"schema_version": 1, "file": str(file), **found})
+        named = {"file": str(files[0])} if len(files) == 1 else {}
+        print_json({"schema_version": 1, **named, **found})
         return
     console = out()
     steps = found.pop("provenance", None) or []
-    console.print(f"{printable(str(file))}: {printable(str(found.pop('kind')))}")
+    console.print(f"{printable(options.named(files))}: {printable(str(found.pop('kind')))}")
     for name, value in found.items():
         if value is not None:
             _line(console, name, value)

@@ -83,6 +83,10 @@ Format = Annotated[
         "parquet, npz, safetensors, pt.",
     ),
 ]
+Rounds = Annotated[
+    list[Path],
+    typer.Argument(metavar="ROUND...", help="A round file, or the several files of one round."),
+]
 Layers = Annotated[
     str | None,
     typer.Option(
@@ -297,6 +301,11 @@ def held_out(holdout: Path | None, data_dir: Path | None, data_file: Path | None
     from lomar_cli.stages.holdout import HeldOut
 
     return HeldOut(holdout, data_dir, data_file)
+
+
+def named(files: list[Path]) -> str:
+    """One file, or the first of several and how many they are, for a summary."""
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 def split_list(text: str | None) -> list[str] | None:

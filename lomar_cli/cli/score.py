@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from lomar_cli.cli import options, score_options
-from lomar_cli.cli.console import err, out, print_json, say
+from lomar_cli.cli.console import err, out, print_json, say, warn
 from lomar_cli.errors import EXIT_FLAGGED, UsageError
 
 
 def command(
-    round_file: Annotated[Path, typer.Argument(metavar="ROUND", help="A round file.")],
+    rounds: options.Rounds,
     output: options.OutputOrNone = None,
     method: score_options.Method = score_options.DEFAULT_METHOD,
     views: score_options.Views = None,
@@ -45,6 +45,7 @@ def command(
     ] = False,
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -63,11 +64,13 @@ def command(
     Examples:
       lomar score round.h5
       lomar score round.h5 -o scores.h5
+      lomar score round-*.h5 -o scores.h5
       lomar score round.h5 --json | jq '.clients[] | select(.keep | not) | .client'
       lomar score round.h5 -o - --format csv | sort -t, -k3 -g -r | head
       lomar score round.h5 --plot scores.png
       lomar score round.h5 --method lomar -k 0.5n --bandwidth 0.1x
       lomar score round.h5 --method all -o scores/
+      lomar score round-*.h5 --cluster tcp://scheduler:8786 -o scores.h5
     """
     stream = output is not None and str(output) == "-"
     if stream and json:
@@ -104,15 +107,19 @@ def command(
             raise UsageError("--method all: writes a folder, a file a method; give -o FOLDER")
         if plot is not None:
             raise UsageError("--plot: shows the verdict of one method; name one with --method")
-        flagged = _all(round_file, output, json, common)
+        if cluster is not None:
+            raise UsageError(
+                "--cluster: most methods read the updates themselves; name one with --method"
+            )
+        flagged = _all(rounds, output, json, common)
     else:
-        common["plot"] = plot
-        flagged = _one(round_file, None if stream else output, method, stream, json, quiet, common)
+        common |= {"plot": plot, "cluster": cluster, "tell": say, "note": warn}
+        flagged = _one(rounds, None if stream else output, method, stream, json, quiet, common)
     return EXIT_FLAGGED if fail_on_flagged and flagged else 0
 
 
 def _one(
-    round_file: Path,
+    rounds: list[Path],
     output: Path | None,
     method: str,
     stream: bool,
@@ -125,30 +132,30 @@ def _one(
     from lomar_cli.files.scores import as_document, render
     from lomar_cli.stages.score import score
 
-    scores = score(round_file, output, method, **common)
+    scores = score(rounds, output, method, **common)
     flagged = int((~scores.keep).sum())
     if stream:
         print(render(scores, common["kind"] or "csv"), end="")
     elif json:
         print_json(as_document(scores))
     elif output is None:
-        show(scores, out(), str(round_file))
+        show(scores, out(), options.named(rounds))
     if output is not None:
         console = err()
         if console.is_terminal and not quiet:
-            show(scores, console, str(round_file))
+            show(scores, console, options.named(rounds))
         say(f"{output}: {flagged} of {len(scores.clients)} clients flagged by {method}")
     if common["plot"] is not None:
         say(f"{common['plot']}: suspicions and a map of the updates")
     return flagged
 
 
-def _all(round_file: Path, output: Path | None, json: bool, common: dict[str, Any]) -> int:
+def _all(rounds: list[Path], output: Path | None, json: bool, common: dict[str, Any]) -> int:
     """Judge by every method; the most clients that any of them flags."""
     from lomar_cli.cli.score_table import show_all
     from lomar_cli.stages.score_all import document, score_all
 
-    outcomes = score_all(round_file, output, **common)
+    outcomes = score_all(rounds, output, **common)
     if json:
         print_json(document(outcomes))
     else:

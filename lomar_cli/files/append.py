@@ -22,6 +22,7 @@ from lomar_cli.files.journal import Overlay, commit, recover
 from lomar_cli.files.lock import holding
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import encode_name, read_head
+from lomar_cli.files.shards import read_shard
 from lomar_cli.files.text import name_fault, printable
 
 
@@ -57,6 +58,9 @@ def _append(
 ) -> int:
     with h5.open_steady(path, overlay, "round") as reader:
         reader.check_digest()
+        shard = read_shard(reader)
+        if shard is not None:
+            raise reader.fault("shard", f"is {shard} of a set; put more clients in another file")
         before = reader.content_sha256()
         head = read_head(reader)
         fault = name_fault(client)

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.files.joined import Joined
 from lomar_cli.files.updates import Tensor
 
 Floats = NDArray[np.floating[Any]]
@@ -58,18 +59,21 @@ def width(memory: int) -> int:
     return min(_MOST, max(_LEAST, memory // 16))
 
 
-def stretches(tensors: Mapping[str, Tensor], max_bytes: int) -> Iterator[Stretch]:
+def stretches(
+    tensors: Mapping[str, Tensor], max_bytes: int, which: range | None = None
+) -> Iterator[Stretch]:
     """Read all tensors, (clients, \\*shape) each, in blocks of at most ``max_bytes``.
 
     A block holds numbers of one type, as they are stored, and at least one column. Two buffers are
-    used in turn, so that one block can be read while the last is looked at.
+    used in turn, so that one block can be read while the last is looked at. ``which`` of them, by
+    number from 0, are read (None: all).
     """
     clients = next(iter(tensors.values())).shape[0]
-    # Bytes of one client in a block: of any of the types, at least one number.
-    all_of_one = sum(math.prod(t.shape[1:]) * t.dtype.itemsize for t in tensors.values())
-    most = min(max(max_bytes // max(1, clients), 8), max(all_of_one, 8)) // 8 * 8
+    most = _most(tensors, max_bytes)
     buffers: list[NDArray[np.uint8]] = []
-    for dtype, spans in _packed(tensors, most):
+    for number, (dtype, spans) in enumerate(_packed(tensors, most)):
+        if which is not None and number not in which:
+            continue
         pieces, used = [], 0
         for name, start, _, size in spans:
             pieces.append(Piece(name, start, slice(used, used + size)))
@@ -89,6 +93,18 @@ def stretches(tensors: Mapping[str, Tensor], max_bytes: int) -> Iterator[Stretch
             for piece, (name, _, key, _) in zip(pieces, spans, strict=True):
                 block[:, piece.columns] = np.asarray(tensors[name][key]).reshape(clients, -1)
         yield Stretch(block, tuple(pieces))
+
+
+def count(tensors: Mapping[str, Tensor], max_bytes: int) -> int:
+    """How many stretches these tensors are read in; nothing is read."""
+    return sum(1 for _ in _packed(tensors, _most(tensors, max_bytes)))
+
+
+def _most(tensors: Mapping[str, Tensor], max_bytes: int) -> int:
+    """Bytes of one client in a block: of any of the types, at least one number."""
+    clients = next(iter(tensors.values())).shape[0]
+    all_of_one = sum(math.prod(t.shape[1:]) * t.dtype.itemsize for t in tensors.values())
+    return int(min(max(max_bytes // max(1, clients), 8), max(all_of_one, 8)) // 8 * 8)
 
 
 def ahead(source: Iterator[T]) -> Iterator[T]:
@@ -160,8 +176,9 @@ def _spans(tensor: Tensor, columns: int) -> Iterator[tuple[int, tuple[Any, ...],
         axis += 1
     inner = math.prod(shape[axis + 1 :])
     step = min(shape[axis], columns // inner)
-    if isinstance(tensor, h5py.Dataset) and (tensor.compression or tensor.shuffle):
-        along = tensor.chunks[1 + axis]
+    stored = tensor.parts[0] if isinstance(tensor, Joined) else tensor
+    if isinstance(stored, h5py.Dataset) and (stored.compression or stored.shuffle):
+        along = stored.chunks[1 + axis]
         if along < step < shape[axis]:
             step -= step % along
     at = 0
@@ -175,6 +192,9 @@ def _spans(tensor: Tensor, columns: int) -> Iterator[tuple[int, tuple[Any, ...],
 
 def _read(tensor: Tensor, key: tuple[Any, ...], block: Floats) -> None:
     """Read a part of a tensor into a contiguous block (clients, columns)."""
+    if isinstance(tensor, Joined):
+        tensor.read(block, lambda part, rows: _read(part, key, rows))
+        return
     if not isinstance(tensor, h5py.Dataset):
         block[:] = np.asarray(tensor[key]).reshape(block.shape)
         return

@@ -61,7 +61,9 @@ class Method(Protocol):
     """A method's options: a frozen dataclass that can be called on a round.
 
     One that looks at ``geometry.squares`` says so by a class variable ``by_distance = True``: then
-    distances are made while a round that does not fit into memory is read.
+    distances are made while a round that does not fit into memory is read, or by a cluster. With
+    ``by_course = True`` it asks for ``geometry.course``, too, and both are made in one reading;
+    with ``reads_columns = True`` it also reads updates, beyond their output layer.
     """
 
     def __call__(self, view: RoundView) -> Judgement: ...

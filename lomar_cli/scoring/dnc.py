@@ -25,6 +25,7 @@ class DnC:
     """``coordinates`` is the paper's b, ``iterations`` its niters, ``filter`` its c."""
 
     by_distance: ClassVar[bool] = True
+    reads_columns: ClassVar[bool] = True
 
     assume_malicious: str | None = None
     iterations: int = 1

@@ -15,7 +15,7 @@ from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
-from lomar_cli.scoring.middle import Course, medians
+from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.scoring.nearest import (
     Neighbourhoods,
     Profile,
@@ -66,7 +66,7 @@ class Geometry:
 
     def part(self, rows: NDArray[np.intp]) -> Geometry:
         """The geometry of some of the clients, which asks this one for distances and products."""
-        return _Part(self, rows)
+        return Part(self, rows)
 
     def map(self, function: Callable[[int], T], items: Iterable[int]) -> list[T]:
         """Apply ``function`` to every item, in order, on ``jobs`` threads with BLAS on one each."""
@@ -203,31 +203,10 @@ class Geometry:
     @cached_property
     def course(self) -> Course:
         """Where the updates point, by one reading of them; the median itself is not kept."""
-        inner, squares, square = np.zeros(self.count), np.zeros(self.count), 0.0
-        zeros, positives = np.zeros(self.count), np.zeros(self.count)
-        quiet, stirred = 0, np.zeros(self.count)
+        course = CourseSum(self.count)
         for stretch in self._stretches(self.updates.tensors):
-            zeros += (stretch.block == 0).sum(axis=1)
-            positives += (stretch.block > 0).sum(axis=1)
-            for middle, block in medians(stretch.block, self.jobs):
-                wide = block.astype(np.float64, copy=False)
-                inner += wide @ middle
-                squares += np.einsum("ij,ij->i", wide, wide)
-                square += float(middle @ middle)
-                off = block != middle
-                still = 2 * off.sum(axis=0) < self.count
-                quiet += int(still.sum())
-                stirred += off[:, still].sum(axis=1)
-        size = self.updates.size
-        return Course(
-            inner,
-            np.sqrt(squares),
-            math.sqrt(square),
-            zeros / size,
-            positives / size,
-            quiet / size,
-            stirred / max(quiet, 1),
-        )
+            course.add(stretch.block, self.jobs)
+        return course.finish()
 
 
 class _Few(Generic[T]):
@@ -244,7 +223,7 @@ class _Few(Generic[T]):
         return self._function(label, squares)
 
 
-class _Part(Geometry):
+class Part(Geometry):
     """Some clients of a geometry: entries of what was, or will be, computed for all."""
 
     def __init__(self, whole: Geometry, rows: NDArray[np.intp]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,10 +84,13 @@ def prepare(
     loss: Loss | None = None,
     adder: MakeAdder = SquareSum,
     gathered: Gathered | None = None,
+    elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
 ) -> Screened:
     """Screen a round, and the earlier ones, for any number of methods.
 
-    Buffers are screened but not compared, unless ``layers`` names them.
+    Buffers are screened but not compared, unless ``layers`` names them. ``elsewhere`` makes the
+    geometry of the updates that are left, and of their positions (n,) in the round, where it is
+    not to be made here.
     """
     if layers is not None:
         if updates.output is not None and updates.output.weight not in layers:
@@ -113,8 +116,11 @@ def prepare(
     seen = updates.rows(rows)
     # Who sent nonsense in an earlier round counts as absent from it.
     earlier = [past.rows(_others(screen(past), len(past.clients))) for past in history]
-    known = None if gathered is None else gathered.of(rows)
-    geometry = Geometry(seen, memory, jobs, adder, known)
+    if elsewhere is not None:
+        geometry = elsewhere(seen, rows)
+    else:
+        known = None if gathered is None else gathered.of(rows)
+        geometry = Geometry(seen, memory, jobs, adder, known)
     view = RoundView(seen, geometry, seed, earlier, root, loss)
     return Screened(view, aside, count)
 

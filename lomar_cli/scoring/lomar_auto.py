@@ -39,6 +39,7 @@ class LomarAuto:
 
     # Streaming gathers the distances in the pass that checks the file.
     by_distance: ClassVar[bool] = True
+    by_course: ClassVar[bool] = True
 
     views: str = "all"
     false_alarm: float = 0.01

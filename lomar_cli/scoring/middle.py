@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,54 @@ class Course:
     positives: NDArray[np.float64]
     quiet: float
     stirred: NDArray[np.float64]
+
+
+class CourseSum:
+    """Adds up what a :class:`Course` is made of, over blocks of columns in any order.
+
+    Sums of some columns and of others add up (``+``) to those of all.
+    """
+
+    def __init__(self, count: int) -> None:
+        # Rows: products with the median, squares, zeros, positives, moves off what most hold.
+        self._sums = np.zeros((5, count))
+        # The median's square, the columns, and those at which most hold the very same number.
+        self._square, self._size, self._quiet = 0.0, 0, 0
+
+    def add(self, block: Floats, jobs: int = 1) -> None:
+        """The columns of a finite ``block`` (n, d)."""
+        inner, squares, zeros, positives, stirred = self._sums
+        self._size += block.shape[1]
+        zeros += (block == 0).sum(axis=1)
+        positives += (block > 0).sum(axis=1)
+        for middle, part in medians(block, jobs):
+            wide = part.astype(np.float64, copy=False)
+            inner += wide @ middle
+            squares += np.einsum("ij,ij->i", wide, wide)
+            self._square += float(middle @ middle)
+            off = part != middle
+            still = 2 * off.sum(axis=0) < len(off)
+            self._quiet += int(still.sum())
+            stirred += off[:, still].sum(axis=1)
+
+    def __add__(self, other: CourseSum) -> CourseSum:
+        both = CourseSum(self._sums.shape[1])
+        both._sums = self._sums + other._sums
+        both._square, both._size = self._square + other._square, self._size + other._size
+        both._quiet = self._quiet + other._quiet
+        return both
+
+    def finish(self) -> Course:
+        inner, squares, zeros, positives, stirred = self._sums
+        return Course(
+            inner,
+            np.sqrt(squares),
+            math.sqrt(self._square),
+            zeros / self._size,
+            positives / self._size,
+            self._quiet / self._size,
+            stirred / max(self._quiet, 1),
+        )
 
 
 def column_medians(block: Floats) -> Vector:

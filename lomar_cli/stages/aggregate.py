@@ -18,7 +18,7 @@ from lomar_cli.files.atomic import check_output
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import Model, parameters_sha256, write_model
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, RoundHead, open_rounds
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import RoundView
@@ -65,7 +65,7 @@ class Weighting:
 
 
 def aggregate(
-    path: Path,
+    paths: Paths,
     output: Path,
     scores_path: Path | None = None,
     name: str = DEFAULT_RULE,
@@ -86,8 +86,9 @@ def aggregate(
 ) -> Aggregated:
     """Write ``base + aggregated update`` as a model file, or as npz, safetensors or pt by ending.
 
-    The start model must be the one that the round says its updates start from. It need not be
-    given when that is the all-zero model; ``from_zero`` writes the aggregated update itself.
+    The round lies in ``paths``, one file or several. The start model must be the one that it says
+    its updates start from. It need not be given when that is the all-zero model; ``from_zero``
+    writes the aggregated update itself.
 
     ``pre`` are pre-aggregations by name, applied in order. ``options`` are the rule's own, and as
     ``PRE.NAME`` those of a pre-aggregation; ``assume_malicious`` goes to whichever of them reckons
@@ -104,7 +105,7 @@ def aggregate(
     scores = read_scores(scores_path) if scores_path is not None else None
     if from_zero and held_out is not None:
         raise UsageError("--holdout: the loss is that of the start model; give it with --model")
-    with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
+    with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
         keep = np.ones(len(found.head.clients), dtype=bool)
         votes = np.ones(len(keep))
         if scores is not None and scores_path is not None:
@@ -125,7 +126,7 @@ def aggregate(
         used, shares = np.zeros(len(keep), dtype=bool), np.zeros(len(keep))
         used[rows], shares[rows] = done.used, weights / weights.sum()
         notes = [*shared_votes(votes[rows]), *done.notes]
-        inputs = {"round": found.sha256, "model": parameters_sha256(base), **beside.inputs}
+        inputs = {**found.inputs(), "model": parameters_sha256(base), **beside.inputs}
         if scores is not None:
             inputs["scores"] = scores.sha256
         said = {

@@ -93,12 +93,17 @@ def _format(path: Path) -> str:
 
 
 def _is_later(earlier: Round, found: Round) -> bool:
-    same = earlier.sha256 == found.sha256
+    same = earlier.sha256 in found.inputs().values()
     return same or earlier.head.round_number > found.head.round_number
 
 
 def _check_earlier(earlier: Round, found: Round) -> None:
     shown = printable(str(earlier.path))
+    if earlier.files[0].shard is not None and earlier.files[0].shard.of > 1:
+        raise UsageError(
+            f"--history {shown}: is {earlier.files[0].shard} of a round; an earlier round must be "
+            "one file (lomar filter writes one)"
+        )
     if earlier.sha256 == found.sha256:
         raise UsageError(f"--history {shown}: is the round to be judged itself")
     if earlier.head.round_number > found.head.round_number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files import h5
 from lomar_cli.files.model import read_model
 from lomar_cli.files.output_layer import likely_output, output_candidates
-from lomar_cli.files.round import open_round
+from lomar_cli.files.round import Round, open_round, open_rounds
 from lomar_cli.files.scores import Scores, parse_scores, read_scores
 from lomar_cli.files.split import Split, read_split
 from lomar_cli.files.text import printable
@@ -67,22 +68,37 @@ def _candidates(path: Path, kind: str) -> dict[str, str]:
     }
 
 
+def describe_set(paths: Sequence[Path]) -> dict[str, Any]:
+    """Read the several files of one round whole, checking all, and return what they hold.
+
+    The keys are those of a round, and ``files``, by name in their order with their digests.
+    """
+    with open_rounds(paths) as found:
+        files = {printable(str(one.path)): one.sha256 for one in found.files}
+        return {"kind": "round", "sha256": found.sha256, "files": files, **_round_facts(found)}
+
+
 def _round(path: Path) -> dict[str, Any]:
     with open_round(path) as found:
-        head = found.head
-        return {
-            "clients": len(head.clients),
-            "parameters": sum(math.prod(shape) for shape in head.shapes.values()),
-            "round_number": head.round_number,
-            "base_sha256": head.base_sha256 or None,
-            "architecture": head.architecture or None,
-            "output_layer": head.output.weight if head.output else None,
-            "labels": found.updates.label_count if head.output else None,
-            "num_examples": _span(head.num_examples),
-            "buffers": sorted(head.buffers),
-            "tensors": {n: f"{head.dtypes[n]} {list(s)}" for n, s in head.shapes.items()},
-            "provenance": found.provenance,
-        }
+        shard = found.files[0].shard
+        return {**({"shard": str(shard)} if shard else {}), **_round_facts(found)}
+
+
+def _round_facts(found: Round) -> dict[str, Any]:
+    head = found.head
+    return {
+        "clients": len(head.clients),
+        "parameters": sum(math.prod(shape) for shape in head.shapes.values()),
+        "round_number": head.round_number,
+        "base_sha256": head.base_sha256 or None,
+        "architecture": head.architecture or None,
+        "output_layer": head.output.weight if head.output else None,
+        "labels": found.updates.label_count if head.output else None,
+        "num_examples": _span(head.num_examples),
+        "buffers": sorted(head.buffers),
+        "tensors": {n: f"{head.dtypes[n]} {list(s)}" for n, s in head.shapes.items()},
+        "provenance": found.provenance,
+    }
 
 
 def _model(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.buffers import find_buffers
+from lomar_cli.files.h5 import open_read
 from lomar_cli.files.importers.base import DEFAULT_MAX_BYTES, Arrays, One
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import parameters_sha256
@@ -25,19 +26,21 @@ from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
+from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
 
 
 @dataclass(frozen=True)
 class Dumped:
     """The new round's head, how its output layer was found, and which files were passed over.
 
-    ``warnings`` are sentences that no one should miss.
+    ``warnings`` are sentences that no one should miss. ``files`` were written, in order.
     """
 
     head: RoundHead
     output_layer: str
     ignored: Sequence[Path]
     warnings: Sequence[str] = ()
+    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def dump(
     force: bool = False,
     advance: Callable[[int], None] = lambda count: None,
     begin: Callable[[int], None] = lambda total: None,
+    shard: int | None = None,
 ) -> Dumped:
     """Write the round of the client files ``paths`` (files or folders; any known format).
 
@@ -74,11 +78,17 @@ def dump(
     ``differences`` they hold updates already. One of the two must be said. Memory is bounded by a
     few clients. ``weights`` is a sidecar (``sidecar.read_sidecar``); ``round_number`` counts
     before the one that it may name.
+
+    With ``shard`` the round is written as files of at most so many clients, each complete or
+    absent, which only together are the round; ``{}`` in the name of ``output`` is their number.
     """
-    check_output(output, force)
+    check_name(output, shard)
+    if shard is None:
+        check_output(output, force)
     check_what(base_model, differences)
     selection = selection or Selection()
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
+    files = targets(output, len(clients.names), shard, force)
     beside = read_sidecar(weights) if weights is not None else None
     _, first = next(iter(clients.read(max_bytes, selection.layers)))
     base = _base(base_model, first, clients.files[0], selection.layers, max_bytes)
@@ -90,32 +100,69 @@ def dump(
         inputs["weights"] = file_sha256(weights)
     if base is not None:
         inputs["base_model"] = head.base_sha256
-    said = _said(head, differences, selection, client_pattern)
+    said = _said(head, differences, selection, client_pattern, shard)
     scored = [name for name in head.shapes if name not in head.buffers]
     direction = Direction(None if base is None else {name: base[name] for name in scored})
     begin(len(clients.names))
-    steps = extend("dump", said, inputs)
     counts: list[int | None] = []
+    found: list[int] = []
+
+    def counted(upto: int) -> list[int]:
+        given = beside.num_examples if beside is not None else None
+        return client_counts(clients.names[:upto], counts, given, printable(str(weights)))
+
+    stream = clients.read(max_bytes, selection.layers)
+    before = ""
     # Two threads hash the files and the clients while this one reads and writes: each waits for
     # the disk or computes outside Python.
-    with ThreadPoolExecutor(2) as pool, create_round(output, head, steps, force, pool) as writer:
-        digests = _Digests(pool, clients.files)
-        for row, (path, one) in enumerate(clients.read(max_bytes, selection.layers)):
-            digests.reach(path)
-            direction.add({name: one.arrays[name] for name in scored})
-            writer.write(row, {n: difference(one.arrays, base, n, head)[None] for n in head.shapes})
-            counts.append(one.num_examples)
-            advance(1)
-        # Known only now; the steps are written when the round is sealed.
-        inputs["clients"] = digests.listing()
-        source = printable(str(weights))
-        given = beside.num_examples if beside is not None else None
-        found = np.array(client_counts(clients.names, counts, given, source), np.int64)
-        writer.handle["clients/num_examples"][...] = found
-    warning = direction.warning()
-    return Dumped(
-        replace(head, num_examples=found), how, clients.ignored, [warning] if warning else []
-    )
+    with ThreadPoolExecutor(2) as pool:
+        for target in files:
+            part = replace(
+                head,
+                clients=clients.names[target.start : target.stop],
+                num_examples=head.num_examples[target.start : target.stop],
+            )
+            own = dict(inputs)
+            steps = extend("dump", said, own)
+            shard_of = target.shard(before)
+            with create_round(target.path, part, steps, force, pool, shard_of) as writer:
+                digests = _Digests(pool)
+                # In this order, as zip looks at the rows first and leaves the next file's client.
+                for row, (path, one) in zip(range(len(part.clients)), stream, strict=False):
+                    digests.reach(path)
+                    direction.add({name: one.arrays[name] for name in scored})
+                    sent = {n: difference(one.arrays, base, n, head)[None] for n in head.shapes}
+                    writer.write(row, sent)
+                    counts.append(one.num_examples)
+                    advance(1)
+                # Known only now; the steps are written when the round is sealed.
+                own["clients"] = digests.listing()
+                found = counted(target.stop)
+                writer.handle["clients/num_examples"][...] = np.array(
+                    found[target.start :], np.int64
+                )
+            if target.number != target.of and target.of is not None:
+                before = _digest(target)
+    warnings = [*filter(None, [direction.warning()]), *_warned(output, files)]
+    written = [target.path for target in files]
+    head = replace(head, num_examples=np.array(found, np.int64))
+    return Dumped(head, how, clients.ignored, warnings, written)
+
+
+def _digest(target: Target) -> str:
+    with open_read(target.path, "round") as reader:
+        return reader.content_sha256()
+
+
+def _warned(output: Path, files: Sequence[Target]) -> list[str]:
+    others = [printable(path.name, 60) for path in left_over(output, files)]
+    if not others:
+        return []
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return [
+        f"{', '.join(others[:5])}{more}: not of this set, though named like it; a pattern such as "
+        f"{printable(output.name.replace('{}', '*'))} would take them for part of the round"
+    ]
 
 
 def check_what(base_model: Path | None, differences: bool) -> None:
@@ -165,7 +212,11 @@ def _head(
 
 
 def _said(
-    head: RoundHead, differences: bool, selection: Selection, client_pattern: str | None
+    head: RoundHead,
+    differences: bool,
+    selection: Selection,
+    client_pattern: str | None,
+    shard: int | None,
 ) -> dict[str, Any]:
     said: dict[str, Any] = {
         "differences": differences,
@@ -178,6 +229,8 @@ def _said(
         said["include"], said["exclude"] = list(selection.include), list(selection.exclude)
     if client_pattern is not None:
         said["client_pattern"] = client_pattern
+    if shard is not None:
+        said["shard"] = shard
     return said
 
 
@@ -208,8 +261,8 @@ def difference(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) 
 class _Digests:
     """SHA-256 of every file, taken by other threads as the files are reached."""
 
-    def __init__(self, pool: ThreadPoolExecutor, files: Sequence[Path]) -> None:
-        self._pool, self._files = pool, files
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
         self._taken: dict[Path, Future[str]] = {}
 
     def reach(self, path: Path) -> None:
@@ -218,5 +271,5 @@ class _Digests:
 
     def listing(self) -> str:
         """SHA-256 of what ``sha256sum FILES`` prints in their folder: one digest for all."""
-        lines = [f"{self._taken[path].result()}  {path.name}\n" for path in self._files]
+        lines = [f"{taken.result()}  {path.name}\n" for path, taken in self._taken.items()]
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

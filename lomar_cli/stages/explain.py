@@ -13,7 +13,7 @@ import numpy as np
 
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes
-from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
 from lomar_cli.files.scores import Scores, read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.plots.save import check_figure, rendered
@@ -54,7 +54,7 @@ class Judged:
 
 
 def explain(
-    path: Path,
+    paths: Paths,
     client: str,
     scores_path: Path | None = None,
     name: str | None = None,
@@ -79,8 +79,8 @@ def explain(
         check_figure(plot, "--plot", force)
     if scores_path is not None:
         _check_no_method(name, options or {})
-    with open_round(path, memory) as found, open_context(found, history, root, memory) as beside:
-        row = _row(found, client, path)
+    with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
+        row = _row(found, client)
         scores = None if scores_path is None else _read(found, scores_path)
         if layers is None and scores is not None:
             layers = scores.options.get("layers")
@@ -107,14 +107,14 @@ def _check_no_method(name: str | None, options: dict[str, Any]) -> None:
         raise UsageError(f"--{option}: the round is judged already by --scores; give one of both")
 
 
-def _row(found: Round, client: str, path: Path) -> int:
+def _row(found: Round, client: str) -> int:
     clients = list(found.head.clients)
     if client in clients:
         return clients.index(client)
     close = difflib.get_close_matches(client, clients, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(printable(c, 60) for c in close)}?" if close else ""
     raise UsageError(
-        f"{printable(str(path))}: there is no client '{printable(client, 60)}'; "
+        f"{printable(str(found.path))}: there is no client '{printable(client, 60)}'; "
         + (hint or f"its {len(clients)} clients are named like '{printable(clients[0], 60)}'")
     )
 

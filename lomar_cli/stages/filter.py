@@ -10,7 +10,7 @@ import numpy as np
 from lomar_cli.errors import LomarError
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, RoundHead, create_round, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, RoundHead, create_round, open_rounds
 from lomar_cli.files.scores import read_scores
 from lomar_cli.stages.verdict import rows_of
 
@@ -31,12 +31,12 @@ class Filtered:
 
 
 def filter_round(
-    path: Path, scores_path: Path, output: Path, memory: int = DEFAULT_MEMORY, force: bool = False
+    paths: Paths, scores_path: Path, output: Path, memory: int = DEFAULT_MEMORY, force: bool = False
 ) -> Filtered:
-    """Write the round of kept clients."""
+    """Write the round of kept clients of ``paths``, one file or several, as one file."""
     check_output(output, force)
     scores = read_scores(scores_path)
-    with open_round(path, memory) as found:
+    with open_rounds(paths, memory) as found:
         order, tensors = rows_of(found, scores, scores_path), found.updates.tensors
         keep, weight = scores.keep[order], scores.weight[order]
         rows = np.flatnonzero(keep)
@@ -48,7 +48,7 @@ def filter_round(
             num_examples=found.head.num_examples[rows],
         )
         said = {"method": scores.method, "removed": len(found.head.clients) - len(rows)}
-        inputs = {"round": found.sha256, "scores": scores.sha256}
+        inputs = {**found.inputs(), "scores": scores.sha256}
         chain = extend("filter", said, inputs, [found.provenance, scores.provenance])
         with create_round(output, head, chain, force) as writer:
             client = max(1, found.updates.size * found.updates.dtype.itemsize)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lomar_cli.aggregation.registry import RULES
+from lomar_cli.engine.base import unheard
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, Round, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
 from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
+from lomar_cli.files.updates import Updates
 from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.scoring.base import Judgement, Loss, Method
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
+from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.judge import ASIDE, Screened, prepare
 from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
+from lomar_cli.stages.far import check_far, far_geometry
 from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
 from lomar_cli.stages.start import start_model
 
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def score(
-    path: Path,
+    paths: Paths,
     output: Path | None = None,
     name: str = DEFAULT_METHOD,
     options: dict[str, Any] | None = None,
@@ -45,8 +54,13 @@ def score(
     base_model: Path | None = None,
     plot: Path | None = None,
     device: str = "cpu",
+    cluster: str | None = None,
+    tell: Callable[[str], None] = unheard,
+    note: Callable[[str], None] = unheard,
 ) -> Scores:
-    """Judge the round in ``path`` by the method ``name``; write the table if ``output`` is given.
+    """Judge the round in ``paths``, one file or several, by the method ``name``.
+
+    The table is written if ``output`` is given.
 
     ``options`` are the method's own; None values stand for its defaults. ``layers`` are patterns
     of parameter names to look at. ``kind`` is the table's format (default: by ``output``'s ending).
@@ -55,6 +69,9 @@ def score(
     data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
     the all-zero model). ``device`` is where distances are made. ``plot`` is where a figure of the
     verdict goes (png, svg or pdf).
+
+    With ``cluster`` (``engine.opened``) its workers read the round and make the distances, and
+    ``tell`` hears where that is, ``note`` warnings. UsageError for a method that needs more.
     """
     if output is not None:
         kind = kind or format_of(output)
@@ -70,14 +87,32 @@ def score(
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
     by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
-    adder = adder_on(device)
-    gather = Gather(layers, memory, jobs, adder) if by_distance else None
-    with (
-        open_round(path, memory, consumer=gather, jobs=jobs) as found,
-        open_context(found, history, root, memory) as beside,
-    ):
+    here = cluster is None
+    if not here:
+        check_far(name, made)
+    adder = adder_on(device if here else "cpu")
+    gather = Gather(layers, memory, jobs, adder) if by_distance and here else None
+    with contextlib.ExitStack() as stack:
+        opened = open_rounds(paths, memory, consumer=gather, jobs=jobs, updates=here)
+        found = stack.enter_context(opened)
+        beside = stack.enter_context(open_context(found, history, root, memory))
+        elsewhere = None
+        if cluster is not None:
+            far = far_geometry(cluster, found, made, memory, jobs, device, tell, note)
+            updates, elsewhere = stack.enter_context(far)
+            found = replace(found, updates=updates)
         screened = screened_round(
-            found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
+            found,
+            beside,
+            layers,
+            memory,
+            jobs,
+            seed,
+            held_out,
+            base_model,
+            adder,
+            gather,
+            elsewhere,
         )
         judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -113,8 +148,12 @@ def screened_round(
     base_model: Path | None,
     adder: MakeAdder = SquareSum,
     gather: Gather | None = None,
+    elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
 ) -> Screened:
-    """An open round made ready for any number of methods, with what they may ask for beside it."""
+    """An open round made ready for any number of methods, with what they may ask for beside it.
+
+    ``elsewhere`` is as for ``judge.prepare``.
+    """
     names = chosen_layers(found.head, layers)
     loss = _start_loss(found, beside, held_out, base_model)
     return prepare(
@@ -128,6 +167,7 @@ def screened_round(
         loss,
         adder=adder,
         gathered=gather.found if gather else None,
+        elsewhere=elsewhere,
     )
 
 
@@ -175,7 +215,7 @@ def table(
     chain = extend(
         "score",
         {"method": name, **options},
-        {"round": found.sha256, **inputs},
+        {**found.inputs(), **inputs},
         [found.provenance],
         seed,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lomar_cli.errors import OutputExistsError, UsageError
-from lomar_cli.files.round import DEFAULT_MEMORY, open_round
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, open_rounds
 from lomar_cli.files.scores import FORMATS, SCHEMA_VERSION, Scores, as_document, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Method
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def score_all(
-    path: Path,
+    paths: Paths,
     folder: Path | None = None,
     options: dict[str, Any] | None = None,
     layers: Sequence[str] | None = None,
@@ -59,7 +59,9 @@ def score_all(
     base_model: Path | None = None,
     device: str = "cpu",
 ) -> list[Outcome]:
-    """Judge the round in ``path`` by every method; write ``folder``/METHOD.h5 if it is given.
+    """Judge the round in ``paths``, one file or several, by every method.
+
+    ``folder``/METHOD.h5 is written for each if it is given.
 
     Each option goes to the methods that take it. A method that cannot work on this round does not
     apply; an option that no method can read is an error all the same. ``jobs`` threads share the
@@ -76,7 +78,7 @@ def score_all(
     adder = adder_on(device)
     gather = Gather(layers, memory, jobs, adder)
     with (
-        open_round(path, memory, consumer=gather, jobs=jobs) as found,
+        open_rounds(paths, memory, consumer=gather, jobs=jobs) as found,
         open_context(found, history, root, memory) as beside,
     ):
         assumed(options.get("assume_malicious"), len(found.head.clients))

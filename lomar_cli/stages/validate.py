@@ -18,6 +18,7 @@ from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.stages.describe import describe
+from lomar_cli.stages.validate_sets import sets
 
 _BLOCK = 32 * 2**20
 _SHOWN = 5
@@ -64,6 +65,7 @@ def validate(paths: Sequence[Path]) -> list[Checked]:
     for checked in found:
         for digest in _identities(checked):
             known.setdefault(digest, []).append(checked)
+    _check_sets(found, known)
     for checked in found:
         if checked.error is None:
             _check_chain(checked, known)
@@ -72,6 +74,16 @@ def validate(paths: Sequence[Path]) -> list[Checked]:
             except InputError as error:
                 checked.error = str(error)
     return found
+
+
+def _check_sets(found: Sequence[Checked], known: dict[str, list[Checked]]) -> None:
+    """Warn of shards whose set is not whole, and make whole sets known by their digests."""
+    rounds = {one.file: one for one in found if one.error is None and one.kind == "round"}
+    whole, faults = sets(list(rounds))
+    for path, fault in faults.items():
+        rounds[path].warnings.append(fault.removeprefix(f"{printable(str(path))}: "))
+    for path, digest, steps in whole:
+        known.setdefault(digest, []).append(Checked(path, "set", digest, provenance=steps))
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

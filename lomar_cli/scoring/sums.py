@@ -1,0 +1,79 @@
+"""What is added up over parameters, so that many workers can each take some of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.files.stretches import Stretch
+from lomar_cli.scoring.distances import MakeAdder, SquareSum
+from lomar_cli.scoring.middle import CourseSum
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which sums: squared distances (``squares``), where updates point (``course``), or both."""
+
+    squares: bool = True
+    course: bool = False
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over some parameters: ``squares`` (n, n) and ``course``, None where not wanted."""
+
+    squares: Floats | None = None
+    course: CourseSum | None = None
+
+    def __add__(self, other: Sums) -> Sums:
+        squares, course = self.squares, self.course
+        if squares is not None and other.squares is not None:
+            squares = squares + other.squares
+        if course is not None and other.course is not None:
+            course = course + other.course
+        return Sums(squares, course)
+
+
+def add(one: Sums, other: Sums) -> Sums:
+    """Both, as a function by name; neither is changed."""
+    return one + other
+
+
+class Summing:
+    """Makes the sums of ``count`` clients, ``rows`` of those that stretches hold, as these come."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        rows: NDArray[np.intp],
+        dtype: np.dtype[Any],
+        adder: MakeAdder = SquareSum,
+    ) -> None:
+        self._rows, self._dtype = rows, dtype
+        self._squares = adder(len(rows), dtype, 1) if wanted.squares else None
+        self._course = CourseSum(len(rows)) if wanted.course else None
+
+    def feed(self, stretch: Stretch) -> None:
+        block = stretch.block
+        if len(self._rows) < len(block):
+            block = block[self._rows]
+        if self._course is not None:
+            self._course.add(block)
+        if self._squares is not None:
+            self._squares.add(block.astype(self._dtype, copy=False), _magnitude(block))
+
+    def finish(self) -> Sums:
+        squares = None if self._squares is None else self._squares.finish()
+        return Sums(squares, self._course)
+
+
+def _magnitude(block: Floats) -> NDArray[np.float64]:
+    largest: NDArray[np.float64] = np.maximum(block.max(axis=1), -block.min(axis=1)).astype(
+        np.float64
+    )
+    return largest
