@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from lomar_cli.errors import InputError, OutputExistsError, UsageError
 from lomar_cli.files import foreign, h5
-from lomar_cli.files.atomic import check_output
+from lomar_cli.files.atomic import check_output, sync_folder
 from lomar_cli.files.model import read_model
 from lomar_cli.files.parquet import write_parquet
 from lomar_cli.files.round import Round, open_round
@@ -131,9 +132,13 @@ def _client_files(found: Round, folder: Path, kind: str, force: bool) -> None:
             }
             with (new / f"{client}.{kind}").open("wb") as stream:
                 foreign.write_client(stream, kind, one, int(found.head.num_examples[row]))
+                stream.flush()
+                os.fsync(stream.fileno())
+        sync_folder(new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
+        sync_folder(folder.parent)
     finally:
         for leftover in (new, old):
             if leftover.exists():

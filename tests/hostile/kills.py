@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -25,11 +26,22 @@ COMMANDS = {
     "dump": "dump clients --differences -o OUT.h5",
     "score": "score round.h5 -o OUT.h5",
     "score as csv": "score round.h5 -o OUT.csv",
+    "score as json": "score round.h5 --method lomar -o OUT.json",
+    "score with a figure": "score round.h5 --method lomar -o OUT.h5 --plot OUT.png",
+    "explain": "explain round.h5 c1 --scores scores.h5 --plot OUT.png",
     "filter": "filter round.h5 --scores scores.h5 -o OUT.h5",
     "aggregate": "aggregate round.h5 --scores scores.h5 --from-zero -o OUT.h5",
+    "aggregate to npz": "aggregate round.h5 --scores scores.h5 --from-zero -o OUT.npz",
     "evaluate": "evaluate --scores scores.h5 --truth truth.json -o OUT.json",
     "export": "export round.h5 -o OUT.npz",
+    "export to a folder": "export round.h5 --folder -o OUT",
+    "export scores": "export scores.h5 -o OUT.tsv",
+    "drill": "drill small.h5 -o OUT --seeds 1 --shares 10% --attacks sign-flip --methods krum",
 }
+# In place: what is killed is not a new file's making.
+APPEND = "dump late --differences --append -o OUT.h5"
+# Whose folder is renamed into place as a whole; others replace it file by file.
+_WHOLE_FOLDERS = ("export",)
 
 
 def prepare(folder: Path) -> Path:
@@ -38,9 +50,13 @@ def prepare(folder: Path) -> Path:
     size = ("--clients", 10, "--samples-per-client", 30)
     works("partition", "digits", *size, "-o", folder / "split.h5")
     write_round(folder / "round.h5", tensors(60, labels=10, features=2000))
+    write_round(folder / "small.h5", tensors(12, labels=4, features=20))
     works("score", folder / "round.h5", "-o", folder / "scores.h5")
     (folder / "truth.json").write_text('{"malicious": ["c1"]}')
     works("export", folder / "round.h5", "-o", folder / "clients")
+    late = tensors(1, seed=9, labels=10, features=2000)
+    write_round(folder / "late.h5", late, ["late"])
+    works("export", folder / "late.h5", "-o", folder / "late")
     return folder
 
 
@@ -82,17 +98,13 @@ def kill(
     shutil.copytree(inputs, work)
     took = [_complete(work, words(command, "whole"))]
     given = {name: raw for name, raw in contents(work).items() if not name.startswith("whole")}
-    whole = {n.replace("whole", "out"): r for n, r in contents(work).items() if n not in given}
-    for path in work.glob("whole*"):
-        path.unlink()
+    whole = {n.replace("whole", "out", 1): r for n, r in contents(work).items() if n not in given}
+    _clear(work, "whole*")
     seen = Killed()
     reach = 1.0
     for number in range(count):
-        for path in work.glob("out*"):
-            path.unlink()
-        old = dict.fromkeys(whole, b"old") if number % 2 else {}
-        for name, raw in old.items():
-            (work / name).write_bytes(raw)
+        _clear(work, "out*")
+        old = _old(work, whole) if number % 2 else {}
         running = start(work, words(command, "out", *(["-f"] if old else [])))
         begun = time.monotonic()
         if number % 3 == 2:
@@ -106,8 +118,9 @@ def kill(
         error = running.communicate(timeout=60)[1].decode()
         seen.kills += running.returncode != 0
         reach = min(1.0, reach * (1.02 if running.returncode else 0.9))
+        together = command.split()[0] in _WHOLE_FOLDERS
         seen.faults += [
-            f"{number} at {moment:.3f} s: {f}" for f in _faults(work, given, whole, old)
+            f"{number} at {moment:.3f} s: {f}" for f in _faults(work, given, whole, old, together)
         ]
         if by == signal.SIGINT and running.returncode not in (0, 130, -signal.SIGINT):
             seen.faults.append(f"{number}: exit {running.returncode}: {error[-300:]}")
@@ -119,6 +132,71 @@ def kill(
             odd = [name for name in {**after, **whole} if after.get(name) != whole.get(name)]
             seen.faults.append(f"{number}: the next run leaves something else: {odd}")
     return seen
+
+
+def kill_append(inputs: Path, work: Path, count: int, seed: int) -> Killed:
+    """Append a client to a copy of the round, and kill that, ``count`` times.
+
+    Whoever opens the round next must find it as it was or with the client in it, and nothing else;
+    and appending again, where it is not in, must give the bytes of an append that was not killed.
+    """
+    rng = random.Random(f"{seed} {APPEND}")
+    shutil.copytree(inputs, work)
+    given = contents(work)
+    took = []
+    for name in ("whole", "out"):
+        shutil.copyfile(work / "round.h5", work / f"{name}.h5")
+        took.append(_complete(work, words(APPEND, name)))
+    states = {"before": _said(work, "round.h5"), "after": _said(work, "whole.h5")}
+    whole = {
+        f"out{n.removeprefix('whole')}": r for n, r in contents(work).items() if n[:5] == "whole"
+    }
+    _clear(work, "whole*")
+    seen = Killed()
+    for number in range(count):
+        _clear(work, "out*")
+        shutil.copyfile(work / "round.h5", work / "out.h5")
+        running = start(work, words(APPEND, "out"))
+        # Most of its time a command is starting: the later part is where it writes.
+        time.sleep(statistics.median(took[-5:]) * (0.6 + 0.4 * rng.random()))
+        running.kill()
+        running.communicate(timeout=60)
+        seen.kills += running.returncode != 0
+        seen.left += len(set(contents(work)) - set(given) - {"out.h5"}) > 0
+        state = _said(work, "out.h5")
+        if state not in states.values():
+            seen.faults.append(f"{number}: the round is neither as before nor as after")
+        seen.complete += state == states["after"]
+        if state == states["before"]:
+            took.append(_complete(work, words(APPEND, "out")))
+        if contents(work) != {**given, **whole}:
+            seen.faults.append(f"{number}: the next run leaves something else")
+    return seen
+
+
+def _said(work: Path, name: str) -> str:
+    """What a reader says of a round, which finishes what a killed append began."""
+    document = json.loads(works("info", work / name, "--json").stdout)
+    return json.dumps({**document, "file": ""}, sort_keys=True)
+
+
+def _clear(work: Path, pattern: str) -> None:
+    for path in work.glob(pattern):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _old(work: Path, whole: dict[str, bytes | None]) -> dict[str, bytes | None]:
+    """Put something older in the place of every output."""
+    old = {name: raw if raw is None else b"old" for name, raw in whole.items()}
+    for name, raw in old.items():
+        if raw is None:
+            (work / name).mkdir()
+        else:
+            (work / name).write_bytes(raw)
+    return old
 
 
 def _complete(folder: Path, arguments: list[str]) -> float:
@@ -135,21 +213,27 @@ def _see_temporary(work: Path, running: subprocess.Popen[bytes]) -> None:
 
 
 def _hidden(work: Path) -> list[str]:
-    return [path.name for path in work.iterdir() if path.name.startswith(".")]
+    """Hidden files, and all that lies in hidden folders."""
+    found = (str(path.relative_to(work)) for path in work.rglob("*"))
+    return [name for name in found if any(part.startswith(".") for part in Path(name).parts)]
 
 
 def _faults(
     work: Path,
     given: dict[str, bytes | None],
     whole: dict[str, bytes | None],
-    old: dict[str, bytes],
+    old: dict[str, bytes | None],
+    together: bool,
 ) -> Iterator[str]:
     now = contents(work)
+    there = {name: raw for name, raw in now.items() if name in whole}
+    if together and there not in ({}, whole, old):
+        yield "half of its folder is there"
     for name, raw in given.items():
         if now.get(name) != raw:
             yield f"the input {name} was touched"
-    for name, raw in whole.items():
-        if now.get(name) not in (raw, old.get(name)):
+    for name, raw in () if together else whole.items():
+        if now.get(name, b"absent") not in (raw, old.get(name, b"absent")):
             yield f"{name} is neither complete nor as before"
     for name in set(now) - set(given) - set(whole) - set(_hidden(work)):
         yield f"{name} was left behind"
