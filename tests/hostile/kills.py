@@ -9,9 +9,10 @@ import signal
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from tests.commands import command_line, contents, environment, works
 from tests.making import tensors, write_round
@@ -64,17 +65,34 @@ def prepare(folder: Path) -> Path:
 class Killed:
     """What was seen of one command: kills, how often the output was there, what went wrong."""
 
+    tries: int = 0
     kills: int = 0
     complete: int = 0
     left: int = 0
     faults: list[str] = field(default_factory=list)
 
 
+class Running(Protocol):
+    """What a ``Popen`` and a fork have in common."""
+
+    returncode: Any
+
+    def poll(self) -> int | None: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def communicate(self, *, timeout: float | None) -> tuple[Any, bytes]: ...
+
+
+Start = Callable[[Path, list[str]], Running]
+
+
 def words(command: str, out: str, *more: str) -> list[str]:
     return [*command.replace("OUT", out).split(), *more]
 
 
-def start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+def start(folder: Path, arguments: list[str]) -> Running:
+    """A process of its own."""
     return subprocess.Popen(
         command_line(*arguments),
         cwd=folder,
@@ -85,9 +103,17 @@ def start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
 
 
 def kill(
-    command: str, inputs: Path, work: Path, count: int, seed: int, by: int = signal.SIGKILL
+    command: str,
+    inputs: Path,
+    work: Path,
+    count: int,
+    seed: int,
+    by: int = signal.SIGKILL,
+    start: Start = start,
 ) -> Killed:
-    """Run ``command`` in a copy of ``inputs`` and kill it, ``count`` times.
+    """Run ``command`` in a copy of ``inputs`` and kill it, ``count`` times while it runs.
+
+    A kill that came too late is tried again, but no more than ``count`` are.
 
     Every second time an older output is there already and ``-f`` is said. Of three kills one comes
     at any moment, one towards the end, and one just after the temporary file came up. How long the
@@ -96,19 +122,22 @@ def kill(
     """
     rng = random.Random(f"{seed} {command}")
     shutil.copytree(inputs, work)
-    took = [_complete(work, words(command, "whole"))]
+    took = [_complete(start, work, words(command, "whole"))]
     given = {name: raw for name, raw in contents(work).items() if not name.startswith("whole")}
     whole = {n.replace("whole", "out", 1): r for n, r in contents(work).items() if n not in given}
     _clear(work, "whole*")
     seen = Killed()
     reach = 1.0
-    for number in range(count):
+    while seen.kills < count and seen.tries < 2 * count:
+        number = seen.tries
+        seen.tries += 1
         _clear(work, "out*")
         old = _old(work, whole) if number % 2 else {}
         running = start(work, words(command, "out", *(["-f"] if old else [])))
         begun = time.monotonic()
         if number % 3 == 2:
-            _see_temporary(work, running)
+            while running.poll() is None and not _hidden(work):
+                time.sleep(0.0005)
             time.sleep(0.01 * rng.random())
         else:
             share = rng.random() if number % 3 else 0.6 + 0.4 * rng.random()
@@ -126,7 +155,7 @@ def kill(
             seen.faults.append(f"{number}: exit {running.returncode}: {error[-300:]}")
         seen.complete += all((work / name).exists() for name in whole)
         seen.left += len(_hidden(work))
-        took.append(_complete(work, words(command, "out", "-f")))
+        took.append(_complete(start, work, words(command, "out", "-f")))
         after = contents(work)
         if after != {**given, **whole}:
             odd = [name for name in {**after, **whole} if after.get(name) != whole.get(name)]
@@ -134,8 +163,8 @@ def kill(
     return seen
 
 
-def kill_append(inputs: Path, work: Path, count: int, seed: int) -> Killed:
-    """Append a client to a copy of the round, and kill that, ``count`` times.
+def kill_append(inputs: Path, work: Path, count: int, seed: int, start: Start = start) -> Killed:
+    """Append a client to a copy of the round, and kill that, ``count`` times, as ``kill`` does.
 
     Whoever opens the round next must find it as it was or with the client in it, and nothing else;
     and appending again, where it is not in, must give the bytes of an append that was not killed.
@@ -146,20 +175,21 @@ def kill_append(inputs: Path, work: Path, count: int, seed: int) -> Killed:
     took = []
     for name in ("whole", "out"):
         shutil.copyfile(work / "round.h5", work / f"{name}.h5")
-        took.append(_complete(work, words(APPEND, name)))
+        took.append(_complete(start, work, words(APPEND, name)))
     states = {"before": _said(work, "round.h5"), "after": _said(work, "whole.h5")}
     whole = {
         f"out{n.removeprefix('whole')}": r for n, r in contents(work).items() if n[:5] == "whole"
     }
     _clear(work, "whole*")
     seen = Killed()
-    for number in range(count):
+    while seen.kills < count and seen.tries < 2 * count:
+        number = seen.tries
+        seen.tries += 1
         _clear(work, "out*")
         shutil.copyfile(work / "round.h5", work / "out.h5")
         running = start(work, words(APPEND, "out"))
-        # Most of its time a command is starting: the later part is where it writes.
-        time.sleep(statistics.median(took[-5:]) * (0.6 + 0.4 * rng.random()))
-        running.kill()
+        time.sleep(statistics.median(took[-5:]) * (0.2 + 0.8 * rng.random()))
+        running.send_signal(signal.SIGKILL)
         running.communicate(timeout=60)
         seen.kills += running.returncode != 0
         seen.left += len(set(contents(work)) - set(given) - {"out.h5"}) > 0
@@ -168,7 +198,7 @@ def kill_append(inputs: Path, work: Path, count: int, seed: int) -> Killed:
             seen.faults.append(f"{number}: the round is neither as before nor as after")
         seen.complete += state == states["after"]
         if state == states["before"]:
-            took.append(_complete(work, words(APPEND, "out")))
+            took.append(_complete(start, work, words(APPEND, "out")))
         if contents(work) != {**given, **whole}:
             seen.faults.append(f"{number}: the next run leaves something else")
     return seen
@@ -199,17 +229,13 @@ def _old(work: Path, whole: dict[str, bytes | None]) -> dict[str, bytes | None]:
     return old
 
 
-def _complete(folder: Path, arguments: list[str]) -> float:
+def _complete(start: Start, folder: Path, arguments: list[str]) -> float:
     """Seconds that the command takes when nobody kills it."""
     began = time.monotonic()
-    assert start(folder, arguments).wait() == 0
+    running = start(folder, arguments)
+    error = running.communicate(timeout=600)[1]
+    assert running.returncode == 0, error
     return time.monotonic() - began
-
-
-def _see_temporary(work: Path, running: subprocess.Popen[bytes]) -> None:
-    """Wait until the command writes, or has ended."""
-    while running.poll() is None and not _hidden(work):
-        time.sleep(0.0005)
 
 
 def _hidden(work: Path) -> list[str]:
