@@ -22,6 +22,7 @@ from lomar_cli.files.output_layer import resolve_output
 from lomar_cli.files.provenance import extend, file_sha256
 from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.sidecar import Sidecar, read_sidecar
+from lomar_cli.files.stored_types import write_types
 from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
@@ -112,6 +113,7 @@ def dump(
         given = beside.num_examples if beside is not None else None
         found = np.array(client_counts(clients.names, counts, given, source), np.int64)
         writer.handle["clients/num_examples"][...] = found
+        write_types(writer.handle, first.types if base is None else {})
     warning = direction.warning()
     return Dumped(
         replace(head, num_examples=found), how, clients.ignored, [warning] if warning else []
