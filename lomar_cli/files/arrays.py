@@ -7,6 +7,7 @@ file really holds before memory is asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import struct
 import tokenize
@@ -129,6 +130,11 @@ def zip_damage(shown: str, kind: str) -> Iterator[None]:
         raise InputError(
             f"{shown}: is a truncated or damaged {kind} file ({printable(str(error), 60)})"
         ) from None
+    except OSError as error:
+        # A member that says that it lies before the archive's first byte.
+        if error.errno != errno.EINVAL:
+            raise
+        raise InputError(f"{shown}: is a damaged {kind} file: a part of it lies nowhere") from None
 
 
 def read_member(archive: Archive, name: str, kinds: str) -> NDArray[Any]:

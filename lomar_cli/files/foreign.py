@@ -14,7 +14,8 @@ from lomar_cli.errors import InputError
 from lomar_cli.files.arrays import write_npz
 from lomar_cli.files.atomic import atomic_path
 from lomar_cli.files.importers import pt, safetensors
-from lomar_cli.files.importers.base import CLIENT_IDS, MAX_COUNT, NUM_EXAMPLES, to_bfloat16
+from lomar_cli.files.importers.base import CLIENT_IDS, NUM_EXAMPLES
+from lomar_cli.files.stored_types import BFLOAT16, as_stored, narrowed
 
 ENDINGS = {".npz": "npz", ".safetensors": "safetensors", ".pt": "pt", ".pth": "pt"}
 FORMATS = ("npz", "safetensors", "pt")
@@ -37,7 +38,7 @@ def write_parameters(
     Whole numbers are rounded, ties to even; bfloat16 stays float32 in npz, which has no such type.
     """
     stored = {
-        name: as_stored(values, (types or {}).get(name, values.dtype.name), kind)
+        name: as_stored(values, _possible((types or {}).get(name, values.dtype.name), kind))
         for name, values in parameters.items()
     }
     with atomic_path(path, force) as temporary, temporary.open("wb") as stream:
@@ -84,20 +85,18 @@ def write_client(
         pt.write(stream, arrays, {NUM_EXAMPLES: num_examples})
 
 
-def as_stored(values: NDArray[Any], stored: str, kind: str) -> NDArray[Any]:
-    """``values`` in the type named ``stored``; bfloat16 as two raw bytes (``|V2``)."""
-    if stored == "bfloat16":
-        narrow = np.asarray(values, np.float32)
-        return narrow if kind == "npz" else to_bfloat16(narrow).view("V2")
-    dtype = np.dtype(stored)
-    if dtype.kind == "b":
-        return np.asarray(values) >= 0.5
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        low, high = max(limits.min, -MAX_COUNT), min(limits.max, MAX_COUNT)
-        whole: NDArray[Any] = np.clip(np.rint(values), low, high).astype(dtype)
-        return whole
-    return np.asarray(values, dtype)
+def sent(tensors: Mapping[str, Any], types: Mapping[str, str], kind: str) -> dict[str, Any]:
+    """A round's tensors in the types that its clients sent (``stored_types``), if ``kind`` can."""
+    wanted = {name: kept for name, kept in types.items() if _possible(kept, kind) == kept}
+    return {
+        name: narrowed(tensor, wanted[name]) if name in wanted else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def _possible(stored: str, kind: str) -> str:
+    """The type that a format has for one: npz knows no bfloat16."""
+    return "float32" if stored == BFLOAT16 and kind == "npz" else stored
 
 
 def _write(stream: IO[bytes], kind: str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -12,7 +12,8 @@ from lomar_cli.errors import InputError
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.text import json_text, printable
 
-_MAX_BYTES = 512 * 2**20
+# Python's lists take up to 30 times the room of their text.
+_MAX_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ def write_truth(path: Path, truth: Truth, force: bool = False) -> None:
 
 
 def read_truth(path: Path) -> Truth:
-    document = read_json(path)
+    return as_truth(read_json(path), path)
+
+
+def as_truth(document: dict[str, Any], path: Path) -> Truth:
+    """The truth that ``document``, read from ``path``, is; it loses its list of clients."""
     found = document.pop("malicious", None)
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise InputError(f"{printable(str(path))}: malicious: must be a list of client ids")

@@ -63,10 +63,11 @@ def judge(
 ) -> Judgement:
     """Judge every client of ``updates``; the result covers all of them, in order.
 
-    Clients that hold NaN, infinity or absurd magnitudes are flagged and the others judged as if
-    these had not come. ``layers`` are the parameters to look at (None: all). ``seed``,
-    ``history``, ``root`` and ``loss`` are for the methods that want them (``RoundView``);
-    ``adder`` and ``gathered`` are where distances are, or were, made (``Geometry``).
+    Clients that hold NaN, infinity, absurd magnitudes, nothing, or one number everywhere are
+    flagged, and the others judged as if these had not come. ``layers`` are the
+    parameters to look at (None: all). ``seed``, ``history``, ``root`` and ``loss`` are for the
+    methods that want them (``RoundView``); ``adder`` and ``gathered`` are where distances are, or
+    were, made (``Geometry``).
     """
     return prepare(updates, layers, memory, jobs, seed, history, root, loss, adder, gathered).judge(
         method
@@ -106,7 +107,8 @@ def prepare(
     aside = screen(updates.scored())
     if updates.buffers:
         # By themselves: a counter may be far larger than any weight.
-        aside = dict(sorted((screen(updates.select(list(updates.buffers))) | aside).items()))
+        others = screen(updates.select(list(updates.buffers)), buffers=True)
+        aside = dict(sorted((others | aside).items()))
     updates = updates.scored()
     root = root.select(list(updates.tensors)) if root is not None else None
     count = len(updates.clients)
@@ -148,8 +150,6 @@ def _merge(
         # Who was set aside shares its vote with nobody.
         weight = np.ones(count)
         weight[rows] = judged.weight
-    note = (
-        f"{len(aside)} of {count} clients set aside before scoring: not finite, or absurd in size"
-    )
+    note = f"{len(aside)} of {count} clients set aside before scoring: what they hold is no update"
     notes = [note, *judged.notes]
     return Judgement(suspicion, judged.threshold, keep, reasons, columns, notes, weight)

@@ -1,9 +1,12 @@
-"""Set aside updates that no method should compute with: NaN, infinity, absurd magnitudes, nothing.
+"""Set aside what is no update: NaN, infinity, absurd magnitudes, nothing, one number everywhere.
 
 Afterwards the other clients are judged as if these had never come.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,13 @@ from lomar_cli.scoring.gather import overflow
 # An update this many times larger than the median client's is not an update: squared, it would
 # take every digit of a float32 from the others.
 ABSURD = 1e6
+# An update of so many numbers or more that are all the same to a thousandth was not trained. Of
+# fewer, an honest one may be: signs alone agree by chance once in 2^15 updates of 16 numbers.
+LEAST = 16
+_ALIKE = 1e-3
 _BLOCK = 2**26
+# Numbers of each tensor that are looked at before all are.
+_FIRST = 64
 
 
 def magnitudes(updates: Updates) -> NDArray[np.float64]:
@@ -30,8 +39,11 @@ def magnitudes(updates: Updates) -> NDArray[np.float64]:
     return found
 
 
-def screen(updates: Updates) -> dict[int, str]:
-    """Return the rows to set aside, each with the reason in a person's words."""
+def screen(updates: Updates, buffers: bool = False) -> dict[int, str]:
+    """Return the rows to set aside, each with the reason in a person's words.
+
+    ``buffers`` says that the tensors are such: counters are the same number everywhere by right.
+    """
     largest = magnitudes(updates)
     finite = np.isfinite(largest)
     aside = {int(i): "holds NaN or infinity" for i in np.flatnonzero(~finite)}
@@ -47,6 +59,8 @@ def screen(updates: Updates) -> dict[int, str]:
             )
             aside[int(i)] = f"its largest value, {largest[i]:.0e}, is {beyond}"
         aside |= _idle(largest, median)
+        if not buffers:
+            aside = _uniform(updates, largest) | aside
     return dict(sorted(aside.items()))
 
 
@@ -66,3 +80,48 @@ def _idle(largest: NDArray[np.float64], median: float) -> dict[int, str]:
         else "holds nothing but zeros"
         for i in rows
     }
+
+
+def _uniform(updates: Updates, largest: NDArray[np.float64]) -> dict[int, str]:
+    """Updates of one number everywhere, unless they are more than a third of the round.
+
+    Not those of a round with fewer than ``LEAST`` numbers a client.
+    """
+    if updates.size < LEAST:
+        return {}
+    low, high = np.full(len(largest), np.inf), np.full(len(largest), -np.inf)
+    for tensor in updates.tensors.values():
+        # Sliced in every axis, so that little is read of a tensor that lies in a file.
+        axes = len(tensor.shape) - 1
+        key = (*(slice(0, 1),) * (axes - 1), slice(0, _FIRST))[:axes]
+        few = np.asarray(tensor[(slice(None), *key)], np.float64).reshape(len(largest), -1)
+        low, high = np.minimum(low, few.min(axis=1)), np.maximum(high, few.max(axis=1))
+    rows = [int(row) for row in np.flatnonzero(_alike(low, high, largest))]
+    rows = [row for row in rows if _all_alike(updates, row, float(largest[row]))]
+    if 3 * len(rows) > len(largest):
+        return {}
+    return {
+        row: f"holds one number everywhere, {math.copysign(largest[row], low[row]):.0e}"
+        for row in rows
+    }
+
+
+def _alike(low: Any, high: Any, largest: Any) -> Any:
+    """True where all from ``low`` to ``high`` have one sign and are as large as ``largest``."""
+    least = (1 - _ALIKE) * largest
+    return np.isfinite(largest) & (largest > 0) & ((low >= least) | (high <= -least))
+
+
+def _all_alike(updates: Updates, row: int, largest: float) -> bool:
+    """Whether all numbers of one client are the same to a thousandth."""
+    low, high = np.inf, -np.inf
+    for tensor in updates.tensors.values():
+        shape = tensor.shape[1:]
+        step = max(1, _BLOCK // (8 * math.prod(shape[1:])))
+        for start in range(0, math.prod(shape[:1]), step):
+            key = (row, slice(start, start + step))[: len(tensor.shape)]
+            part = np.asarray(tensor[key], np.float64)
+            low, high = min(low, part.min()), max(high, part.max())
+            if not _alike(low, high, largest):
+                return False
+    return True

@@ -14,10 +14,10 @@ from lomar_cli.files import h5
 from lomar_cli.files.model import read_model
 from lomar_cli.files.output_layer import likely_output, output_candidates
 from lomar_cli.files.round import Round, open_round, open_rounds
-from lomar_cli.files.scores import Scores, parse_scores, read_scores
+from lomar_cli.files.scores import read_scores
 from lomar_cli.files.split import Split, read_split
 from lomar_cli.files.text import printable
-from lomar_cli.files.truth import read_json, read_truth
+from lomar_cli.files.truth import as_truth, read_json
 
 
 def describe(path: Path, layers: bool = False) -> dict[str, Any]:
@@ -146,10 +146,7 @@ def _stamped(split: Split) -> dict[str, Any]:
 
 
 def _scores(path: Path) -> dict[str, Any]:
-    return _score_facts(read_scores(path))
-
-
-def _score_facts(scores: Scores) -> dict[str, Any]:
+    scores = read_scores(path)
     return {
         "method": scores.method or None,
         "threshold": scores.threshold if math.isfinite(scores.threshold) else None,
@@ -166,19 +163,13 @@ def _text(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".json":
         document = read_json(path)
         if "malicious" in document:
-            truth = read_truth(path)
+            truth = as_truth(document, path)
             return {**_steps(path, truth.about), "malicious": len(truth.malicious), "kind": "truth"}
         if "accuracy" in document or "detection" in document:
             return {**_steps(path, document), "kind": "metrics"}
-        return {"kind": "scores", **_score_facts(read_scores(path))}
-    shown = printable(str(path))
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{shown}: is not one of our files; `lomar dump` reads client files"
-        ) from None
-    return {"kind": "scores", **_score_facts(parse_scores(text, shown))}
+        # Or a large table would be held twice.
+        del document
+    return {"kind": "scores", **_scores(path)}
 
 
 def _steps(path: Path, document: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lomar_cli.files.output_layer import resolve_output
 from lomar_cli.files.provenance import extend, file_sha256
 from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.sidecar import Sidecar, read_sidecar
+from lomar_cli.files.stored_types import write_types
 from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
@@ -141,6 +142,7 @@ def dump(
                 writer.handle["clients/num_examples"][...] = np.array(
                     found[target.start :], np.int64
                 )
+                write_types(writer.handle, first.types if base is None else {})
             if target.number != target.of and target.of is not None:
                 before = _digest(target)
     warnings = [*filter(None, [direction.warning()]), *_warned(output, files)]

@@ -10,11 +10,13 @@ import numpy as np
 
 from lomar_cli.errors import InputError, LomarError, UsageError
 from lomar_cli.files.append import append_client
+from lomar_cli.files.h5 import open_read
 from lomar_cli.files.importers.base import DEFAULT_MAX_BYTES, Arrays, One
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.round import RoundHead, open_round
 from lomar_cli.files.sidecar import read_sidecar
+from lomar_cli.files.stored_types import read_types
 from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes
 from lomar_cli.stages.direction import Direction
@@ -58,7 +60,7 @@ def append(
     leave some appended, and the error then says how many.
     """
     check_what(base_model, differences)
-    head = _head(output)
+    head, types = _head(output)
     base = _base(base_model, head, layers, output)
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     there = set(head.clients)
@@ -72,7 +74,7 @@ def append(
     direction = Direction(None if base is None else {n: base[n] for n in _scored(head)})
     counts = []
     for name, (path, one) in zip(clients.names, clients.read(max_bytes, layers), strict=True):
-        _check(one, head, base, path, output)
+        _check(one, head, types, base, path, output)
         counts.append(_count(name, one, given, head, path, str(weights)))
         direction.add({n: one.arrays[n] for n in _scored(head)})
     begin(len(counts))
@@ -92,15 +94,16 @@ def append(
     return Appended(done, total, clients.ignored, [warning] if warning else [])
 
 
-def _head(output: Path) -> RoundHead:
+def _head(output: Path) -> tuple[RoundHead, dict[str, str]]:
+    """The round's head, and the types that its clients sent where they are not the round's."""
     if not output.exists():
         raise UsageError(
             f"--append: {printable(str(output))}: no such file; make the round with its first "
             "clients, without --append"
         )
     # Nothing but the head is looked at here; whoever appends checks the digest.
-    with open_round(output, 0, verify=False) as found:
-        return found.head
+    with open_round(output, 0, verify=False) as found, open_read(output, "round") as reader:
+        return found.head, read_types(reader)
 
 
 def _base(
@@ -125,15 +128,24 @@ def _base(
     return found
 
 
-def _check(one: One, head: RoundHead, base: Arrays | None, path: Path, output: Path) -> None:
+def _check(
+    one: One,
+    head: RoundHead,
+    types: Mapping[str, str],
+    base: Arrays | None,
+    path: Path,
+    output: Path,
+) -> None:
     shown, there = printable(str(path)), printable(output.name)
     compare_shapes(one, head.shapes, path, there)
     for name, array in one.arrays.items():
         kind = array.dtype if base is None else np.result_type(array.dtype, np.float32)
-        if kind != head.dtypes[name].newbyteorder("="):
+        # What a round does not say of its clients' types, as after a filter, is not held to.
+        same = one.types[name] == types.get(name, one.types[name])
+        if kind != head.dtypes[name].newbyteorder("=") or not same:
             raise InputError(
                 f"{shown}: {printable(name)}: has type {one.types[name]}, {there} has "
-                f"{head.dtypes[name]}; all clients must send one type"
+                f"{types.get(name, head.dtypes[name])}; all clients must send one type"
             )
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from lomar_cli.errors import InputError, OutputExistsError, UsageError
 from lomar_cli.files import foreign, h5
-from lomar_cli.files.atomic import check_output
+from lomar_cli.files.atomic import check_output, sync_folder
 from lomar_cli.files.model import read_model
 from lomar_cli.files.parquet import write_parquet
 from lomar_cli.files.round import Round, open_round
 from lomar_cli.files.scores import format_of, read_scores, write_scores
+from lomar_cli.files.stored_types import read_types
 from lomar_cli.files.text import printable
 
 # Clients copied at a time; the rest of a large round stays in its file.
@@ -39,10 +39,13 @@ def export(
         if folder:
             raise UsageError("--folder: only a round has clients")
         return _scores(path, output, kind, force)
+    types = {}
     with h5.open_read(path) as reader:
         found = reader.string("format").removeprefix("lomar/")
+        if found == "round":
+            types = read_types(reader)
     if found == "round":
-        return _round(path, output, kind, force, folder)
+        return _round(path, output, kind, force, folder, types)
     if folder:
         raise UsageError(f"--folder: only a round has clients, this is a {printable(found)} file")
     writers: dict[str, Callable[[Path, Path, str | None, bool], str]] = {
@@ -74,7 +77,14 @@ def _model(path: Path, output: Path, kind: str | None, force: bool) -> str:
     return f"{len(model.parameters)} parameters"
 
 
-def _round(path: Path, output: Path, kind: str | None, force: bool, folder: bool) -> str:
+def _round(
+    path: Path,
+    output: Path,
+    kind: str | None,
+    force: bool,
+    folder: bool,
+    types: Mapping[str, str],
+) -> str:
     if kind is not None and kind not in foreign.FORMATS:
         raise UsageError(f"--format {kind}: a round is exported as {', '.join(foreign.FORMATS)}")
     by_ending = foreign.format_of(output)
@@ -82,18 +92,21 @@ def _round(path: Path, output: Path, kind: str | None, force: bool, folder: bool
         names = found.head.clients
         wanted = kind or by_ending
         if folder or wanted is None:
-            _client_files(found, output, kind or "npz", force)
+            _client_files(found, output, kind or "npz", force, types)
             return f"{len(names)} clients, one file each"
         check_output(output, force)
         counts = found.head.num_examples
+        tensors = foreign.sent(found.updates.tensors, types, wanted)
         try:
-            foreign.write_clients(output, wanted, found.updates.tensors, names, counts, force)
+            foreign.write_clients(output, wanted, tensors, names, counts, force)
         except InputError as error:
             raise InputError(f"{printable(str(path))}: {error}") from None
         return f"{len(names)} clients in one file"
 
 
-def _client_files(found: Round, folder: Path, kind: str, force: bool) -> None:
+def _client_files(
+    found: Round, folder: Path, kind: str, force: bool, types: Mapping[str, str]
+) -> None:
     """A folder with one file a client, made beside its place and renamed when complete."""
     if not folder.parent.is_dir():
         raise UsageError(
@@ -122,18 +135,20 @@ def _client_files(found: Round, folder: Path, kind: str, force: bool) -> None:
     for leftover in (new, old):
         if leftover.exists():
             shutil.rmtree(leftover)
+    tensors = foreign.sent(found.updates.tensors, types, kind)
     new.mkdir()
     try:
         for row, client in enumerate(found.head.clients):
-            one = {
-                name: np.asarray(tensor[row : row + 1])[0]
-                for name, tensor in found.updates.tensors.items()
-            }
+            one = {name: tensor[row : row + 1][0] for name, tensor in tensors.items()}
             with (new / f"{client}.{kind}").open("wb") as stream:
                 foreign.write_client(stream, kind, one, int(found.head.num_examples[row]))
+                stream.flush()
+                os.fsync(stream.fileno())
+        sync_folder(new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
+        sync_folder(folder.parent)
     finally:
         for leftover in (new, old):
             if leftover.exists():

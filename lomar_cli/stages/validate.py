@@ -16,6 +16,7 @@ from lomar_cli.files.model import read_model
 from lomar_cli.files.provenance import file_sha256
 from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import read_scores
+from lomar_cli.files.stored_types import read_types
 from lomar_cli.files.text import printable
 from lomar_cli.stages.describe import describe
 from lomar_cli.stages.validate_sets import sets
@@ -111,6 +112,8 @@ def _check(path: Path) -> Checked:
         checked.provenance = facts.get("provenance") or []
         checked.sha256 = facts.get("sha256") or file_sha256(path)
         if checked.kind == "round":
+            with h5.open_read(path) as reader:
+                read_types(reader)
             checked.warnings += _not_finite(path)
     except InputError as error:
         checked.error = str(error)

@@ -178,3 +178,31 @@ def test_a_name_in_many_keys_is_shown_cut(tmp_path):
     (tmp_path / "s.csv").write_text(HEAD + "a,1,true\nb,2,false\n")
     cost = measured(tmp_path, "evaluate", "--scores", tmp_path / "s.csv", "--truth", path)
     assert len(cost.ran.stderr) < 1000
+
+
+def test_few_bytes_ask_for_no_more_cells_than_they_hold(usual, tmp_path, tmp_path_factory):
+    """10^4 columns in the first row and 10^4 empty rows: 10^8 cells, were they made."""
+    wide = json.dumps({"client": "a", "suspicion": 1, "keep": True} | dict.fromkeys(range(10**4)))
+    text = '{"schema_version": 1, "clients": [' + wide + ",{}" * 10**4 + "]}"
+    (tmp_path / "s.json").write_text(text)
+    cost = measured(tmp_path_factory.mktemp("aside"), "export", tmp_path / "s.json", "-o", "s.csv")
+    check_refused(cost.ran, 3, "s.json", "other fields")
+    check_cheap(cost, usual)
+
+
+def test_many_columns_of_which_the_last_is_there_twice(usual, tmp_path, tmp_path_factory):
+    names = [f"x{number}" for number in range(90_000)]
+    (tmp_path / "s.csv").write_text(",".join(["client", "suspicion", "keep", *names, "x89999"]))
+    cost = measured(tmp_path_factory.mktemp("aside"), "info", tmp_path / "s.csv")
+    check_refused(cost.ran, 3, "s.csv", "x89999", "twice")
+    check_cheap(cost, usual)
+
+
+@pytest.mark.parametrize(("name", "megabytes"), [("s.csv", 65), ("s.json", 33), ("t.json", 33)])
+def test_text_that_is_larger_than_any_table(name, megabytes, usual, tmp_path, tmp_path_factory):
+    with (tmp_path / name).open("wb") as stream:
+        stream.write(b'{"malicious": [' if name == "t.json" else b"client" if "c" in name else b"{")
+        stream.truncate(megabytes * 2**20)
+    cost = measured(tmp_path_factory.mktemp("aside"), "info", tmp_path / name)
+    check_refused(cost.ran, 3, name, "larger than")
+    check_cheap(cost, usual)

@@ -197,6 +197,17 @@ def test_zip_bombs(tmp_path):
     dump(tmp_path, "declares", tmp_path / "b.npz")
 
 
+def test_a_member_that_lies_before_the_archive(tmp_path):
+    """The list of members says that it begins later than it does, so that offsets turn negative."""
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("w.npy", npy("(2,)"))
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    at = raw.rindex(b"PK\x05\x06") + 16
+    raw[at : at + 4] = struct.pack("<I", struct.unpack_from("<I", raw, at)[0] + 1000)
+    (tmp_path / "x.npz").write_bytes(raw)
+    dump(tmp_path, "npz", tmp_path / "x.npz")
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\up", "C:\\x"])
 def test_a_member_that_would_lie_elsewhere_is_a_name_and_nothing_more(name, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:

@@ -23,6 +23,8 @@ VALUES = {
     "the largest float32": np.finfo("f4").max,
     "the smallest float32": np.float32(1e-45),
     "zeros": 0.0,
+    "all 0.5": 0.5,
+    "all -0.01": -0.01,
 }
 # These ask for what a round alone does not hold.
 NEEDY = ("fltrust", "zeno", "zeno-plus", "fldetector")
@@ -47,7 +49,7 @@ def folder(tmp_path_factory):
 def without(folder):
     """The verdict on the round less its first clients, by how many these are; each made once."""
     names = [f"c{row}" for row in range(COUNT)]
-    made = tensors(COUNT, seed=3)
+    made = tensors(COUNT, features=5, seed=3)
     known = {}
 
     def verdict(method, hostile):
@@ -64,7 +66,7 @@ def without(folder):
 @pytest.mark.parametrize("what", VALUES)
 @pytest.mark.parametrize("method", METHODS)
 def test_they_are_flagged_and_change_nobody_elses_score(method, what, hostile, without, folder):
-    made = {name: array.copy() for name, array in tensors(COUNT, seed=3).items()}
+    made = {name: array.copy() for name, array in tensors(COUNT, features=5, seed=3).items()}
     for array in made.values():
         array[:hostile] = VALUES[what]
     found = judged(write_round(folder / "with.h5", made), method)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.commands import check_refused, lomar
+from tests.commands import check_refused, lomar, refused
 from tests.files.test_archived import ARCHIVE
 from tests.making import change, put, replace, texts
 
@@ -148,3 +148,11 @@ def test_every_data_set_of_every_wrong_type(original, tmp_path):
             passed.append(tried(original, tmp_path, f"{where}: {what}", edit, True))
     assert len(passed) > 20
     assert [what for what in passed if what] == []
+
+
+@pytest.mark.parametrize("kind", ["float99", "object", "", 3], ids=str)
+def test_a_type_that_clients_cannot_have_sent(kind, round_file, tmp_path):
+    change(round_file, lambda handle: put(handle["updates/fc.weight"], "stored_type", kind))
+    refused(tmp_path, 3, ["stored_type"], "export", round_file, "-o", tmp_path / "r.npz")
+    ran = lomar("validate", round_file)
+    assert (ran.exit_code, "stored_type" in ran.stdout + ran.stderr) == (3, True)

@@ -110,10 +110,11 @@ def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The nearest bfloat16 numbers (ties to even), as their 16 bits; NaN stays NaN."""
+    """The nearest bfloat16 numbers (ties to even), as their 16 bits; NaN keeps its upper bits."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     nearest = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    quiet = bits | np.uint32(0x00400000)
+    # Without a bit of its payload among the upper ones it would be infinity.
+    quiet = np.where(bits & np.uint32(0x007F0000), bits, bits | np.uint32(0x00400000))
     chosen = np.where(np.isnan(values), quiet, nearest)
     return (chosen >> np.uint32(16)).astype(np.uint16)
 

@@ -27,10 +27,13 @@ STORAGES = {
     "torch CharStorage": 1,
     "torch ByteStorage": 1,
     "torch BoolStorage": 1,
+    # Of types without a storage of their own, such as uint16; counted in bytes.
+    "torch.storage UntypedStorage": 1,
 }
 _NAMES = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_tensor_v3",
     "torch._utils _rebuild_parameter",
     "torch Size",
     "torch device",
