@@ -25,6 +25,8 @@ LEAST_CLIENTS = 10
 # With fewer clients a group with one major label looks like a minority of attackers: one view can
 # flag fewer than three in ten of them.
 SMALL, _SMALL_MINORITY = 50, 0.3
+# With a larger share of near-copies, clients are close by nature, as on KDD Cup 99.
+_CLOSE = 0.5
 # A copy is kept, at a part of a vote, and ranks just below the threshold.
 _COPY = 0.95
 
@@ -83,17 +85,18 @@ class LomarAuto:
         geometry = view.geometry
         if len(groups.medoids) < count:
             geometry = geometry.part(groups.medoids)
-        sights = self._look(geometry, names)
+        close = bool((groups.size > 1).mean() > _CLOSE)
+        sights = self._look(geometry, names, close)
         return _together(sights, groups, count)
 
-    def _look(self, geometry: Geometry, names: list[str]) -> dict[str, Sight]:
+    def _look(self, geometry: Geometry, names: list[str], close: bool) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from."""
         trusted = np.ones(geometry.count, dtype=bool)
         most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights: dict[str, Sight] = {}
         shared: dict[str, Any] = {}
         for name in names:
-            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, shared))
+            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
             flagged = sight.suspicion > 1
             if flagged.sum() < most * geometry.count and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged

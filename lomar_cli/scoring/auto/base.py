@@ -20,12 +20,14 @@ class Seen:
 
     ``geometry`` is that of n clients, of which near-copies appear once. ``trusted`` (n,) marks
     those that no earlier view has flagged; ``false_alarm`` is the share of clean clients that may
-    be removed. ``shared`` holds, by name, what one view worked out and the next may use.
+    be removed. ``close`` says that most clients of the round are near-copies of others, so that
+    being close is no sign. ``shared`` holds, by name, what one view worked out for the next.
     """
 
     geometry: Geometry
     trusted: NDArray[np.bool_]
     false_alarm: float
+    close: bool = False
     shared: dict[str, Any] = field(default_factory=dict)
 
 

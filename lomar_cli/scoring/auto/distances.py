@@ -26,11 +26,17 @@ def near(seen: Seen) -> Sight:
     """``ln d_(k) - ln d_(m)``: tighter than its own neighbourhood, as what is sent in numbers.
 
     Once for m = 2, and in rounds that are not small for m = 4: where honest clients differ much,
-    some come in close pairs by chance, but seldom in fives.
+    some come in close pairs by chance, but seldom in fives. Where most clients are near-copies of
+    others, groups of less than a tenth of the round are no sign.
     """
     profile = seen.geometry.profile(_k(seen))
+    if seen.close:
+        tenth = max(_SEVERAL, int(np.ceil(seen.geometry.count / 10)))
+        within = seen.geometry.kth_distances([min(tenth, _k(seen))])[:, 0]
+        values = _log(profile.kth) - _log(within)
+        return _judged(seen, values, _NEAR_SMALL if _small(seen) else _NEAR, "tighter than")
     values = _log(profile.kth) - _log(profile.second)
-    if seen.geometry.count < _SMALL:
+    if _small(seen):
         return _judged(seen, values, _NEAR_SMALL, "tighter than")
     sight = _judged(seen, values, _NEAR, "tighter than")
     fourth = seen.geometry.kth_distances([_SEVERAL])[:, 0]
@@ -68,6 +74,10 @@ def _judged(
         for i in np.flatnonzero(found.suspicion > 1)
     }
     return Sight(found.suspicion, found.found, words)
+
+
+def _small(seen: Seen) -> bool:
+    return seen.geometry.count < _SMALL
 
 
 def _k(seen: Seen) -> int:

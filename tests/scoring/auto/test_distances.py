@@ -123,3 +123,16 @@ def test_turning_and_scaling_the_space_changes_no_distance_view():
         np.testing.assert_allclose(
             view(seen(1e-4 * flat @ turn + 3)).suspicion, view(seen(flat)).suspicion, rtol=1e-4
         )
+
+
+@pytest.mark.parametrize("attackers", [0, 10])
+def test_where_all_come_in_pairs_only_a_crowd_is_close(attackers):
+    """Forty pairs of honest clients; ten attackers close to each other, if any."""
+    rng = np.random.default_rng(1)
+    honest = np.repeat(rng.standard_normal((40, 50)), 2, axis=0)
+    crowd = np.repeat(rng.standard_normal((1, 50)), attackers, axis=0)
+    flat = np.concatenate([honest, crowd])
+    flat += 0.05 * rng.standard_normal(flat.shape)
+    everybody = np.ones(len(flat), bool)
+    said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close=True))
+    assert set(np.flatnonzero(said.suspicion > 1)) == set(range(80, 80 + attackers))
