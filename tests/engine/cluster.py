@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.commands import environment
+
 # Seconds. A loaded machine takes long to start Python with Dask.
 START = 90
 
@@ -63,7 +65,9 @@ class Cluster:
                 [sys.executable, "-m", module, *words],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(env or {})},
+                # Not where the tests run: whatever is relative means something else there.
+                cwd=self.folder,
+                env={**environment(), **(env or {})},
                 # Its nanny's children too end with it.
                 start_new_session=True,
             )
