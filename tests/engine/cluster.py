@@ -28,6 +28,8 @@ class Cluster:
             "distributed.cli.dask_scheduler",
             *("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"),
             *("--scheduler-file", str(self.file)),
+            # A call whose worker died twice is given up; as it is installed, after four times.
+            env={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
         )
         self.address = until(lambda: json.loads(self.file.read_text())["address"], self._log)
 
