@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lomar_cli.errors import InputError
 from lomar_cli.files import foreign
-from lomar_cli.files.atomic import atomic_path
+from lomar_cli.files.atomic import atomic_path, sync_folder
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.text import printable
 from lomar_cli.watching.admit import Layout
@@ -33,9 +33,12 @@ def start_model(job: Job, state: State, fresh: bool = False) -> Path | None:
         if not job.base_model.is_file():
             raise InputError(f"--base-model {printable(str(job.base_model))}: no such file")
         folder.mkdir(exist_ok=True)
-        with atomic_path(copy, force=True) as temporary:
+        fresh_copy = folder / f".{copy.name}.new"
+        with atomic_path(fresh_copy, force=True) as temporary:
             shutil.copyfile(job.base_model, temporary)
-            _check(temporary, job)
+        _check(fresh_copy, job)
+        fresh_copy.replace(copy)
+        sync_folder(folder)
     return copy
 
 
@@ -59,6 +62,7 @@ def _check(copy: Path, job: Job) -> None:
     try:
         read_parameters(copy, job.max_bytes)
     except InputError as error:
+        copy.unlink()
         why = str(error).removeprefix(f"{printable(str(copy))}: ")
         raise InputError(f"--base-model {printable(str(job.base_model))}: {why}") from None
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lomar_cli.errors import InputError, LomarError, UsageError
+from lomar_cli.files import foreign
+from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.round import open_round
 from tests.commands import works
-from tests.watch.playing import CLIENTS, Place, Play, npz, trained
+from tests.making import write_base
+from tests.watch.playing import CLIENTS, Place, Play, model, npz, trained
 
 
 @pytest.fixture
@@ -265,6 +270,36 @@ def test_keep(keep, rounds, place):
     assert sorted(p.name for p in taken.iterdir() if any(p.iterdir())) == rounds
     assert sorted(p.parent.name for p in place.verdicts.glob("*/round.h5")) == rounds
     assert len(list(place.verdicts.glob("*/model.npz"))) == 3
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors", "pt", "h5"])
+def test_models_are_written_as_the_base_model_is(ending, place):
+    if ending == "pt":
+        pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    base = place.folder / f"start.{ending}"
+    if ending == "h5":
+        write_base(base, model())
+    else:
+        with base.open("wb") as stream:
+            foreign.write_client(stream, ending, model(), 1)
+    place.send_all(trained(1))
+    play = Play(place, {5: lambda: place.send_all(trained(2))})
+    play.watch(base_model=base, rounds=2)
+    made = place.verdicts / "000002" / f"model.{ending}"
+    assert verdict(place, 2)["model"] == made.name
+    expected = read_parameters(base).arrays
+    found = read_parameters(made).arrays
+    assert {n: a.shape for n, a in found.items()} == {n: a.shape for n, a in expected.items()}
+    assert not np.array_equal(found["fc.bias"], expected["fc.bias"])
+
+
+def test_a_folder_that_allows_no_renames(place, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(LomarError, match="cannot be moved"):
+        Play(place).watch()
 
 
 REFUSED = {
