@@ -33,6 +33,10 @@ class Sums:
     squares: Floats | None = None
     course: CourseSum | None = None
 
+    def __sizeof__(self) -> int:
+        """Whoever moves or spills results must know how large they are."""
+        return object.__sizeof__(self) + (0 if self.squares is None else self.squares.nbytes)
+
     def __add__(self, other: Sums) -> Sums:
         squares, course = self.squares, self.course
         if squares is not None and other.squares is not None:
