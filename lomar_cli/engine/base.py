@@ -42,7 +42,8 @@ class Engine(Protocol):
 
         A call whose process died is made again. If that happens again and again, its result is
         ``killed(*call)``, called here; without ``killed`` it is a LomarError. ``ahead`` is how many
-        calls may be under way or wait to be taken (default: two a worker).
+        calls may be under way or wait to be taken (default: two a worker); on this machine it is
+        always two a worker.
         """
         ...
 

@@ -21,7 +21,7 @@ from lomar_cli.errors import LomarError
 from lomar_cli.files.text import printable
 
 # Seconds that a network file system may take to show what another machine wrote.
-PATIENCE = 10.0
+PATIENCE = 5.0
 # How much of each end of a file is compared: two files of one name are hardly the same there.
 _ENDS = 2**20
 
@@ -119,7 +119,7 @@ def _same_files(files: Sequence[tuple[Path, int, str]]) -> None:
         shown = printable(str(path))
         if not _in_time(path.is_file):
             raise LomarError(f"{shown}: is not there; put it on storage that all workers share")
-        if not _in_time(functools.partial(_is, path, (size, digest))):
+        if _told(path) != (size, digest):
             raise LomarError(f"{shown}: is another file there; put it on storage all workers share")
 
 
@@ -135,10 +135,6 @@ def _told(path: Path) -> tuple[int, str]:
 
 def _holds(path: Path, text: str) -> bool:
     return path.read_text() == text
-
-
-def _is(path: Path, told: tuple[int, str]) -> bool:
-    return _told(path) == told
 
 
 def _in_time(seen: Callable[[], bool]) -> bool:

@@ -21,9 +21,11 @@ from lomar_cli.engine.build import Build, this_build
 from lomar_cli.engine.dask_engine import Dask
 from lomar_cli.errors import LomarError, UsageError
 
-# Seconds: for a scheduler to answer, and for a first worker to come.
+# Seconds: for a scheduler to answer, for a first worker to come.
 ANSWER = 10.0
 FIRST_WORKER = 20.0
+# For a worker to be reached; most of those that cannot be do not even refuse.
+KNOCK = 2.0
 # Where a scheduler listens unless told otherwise.
 PORT = 8786
 
@@ -126,6 +128,8 @@ def _checked(client: Client, where: str, beside: int, note: Callable[[str], None
                 "--nthreads 1"
             )
         time.sleep(0.1)
+    # Results come straight from their workers, not through the scheduler, where that can be.
+    client.direct_to_workers = _reachable(min(threads))
     dashboard = f", dashboard {link}" if (link := client.dashboard_link) else ""
     count = f"{len(threads)} worker{'s' if len(threads) > 1 else ''}"
     engine = Dask(client, f"{where}, {count}{dashboard}", beside, note)
@@ -137,6 +141,18 @@ def _checked(client: Client, where: str, beside: int, note: Callable[[str], None
             f"{_others(wide)}; start workers with --nthreads 1 --nworkers N"
         )
     return engine
+
+
+def _reachable(worker: str) -> bool:
+    """True when this machine can connect to a worker: it may be behind its scheduler."""
+    parts = urlsplit(worker)
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+        return False
+    try:
+        socket.create_connection((parts.hostname, parts.port), KNOCK).close()
+    except OSError:
+        return False
+    return True
 
 
 def _same_package(engine: Dask) -> None:

@@ -66,26 +66,40 @@ class Processes:
                 yield place, call
 
         work = noted()
+        while True:
+            try:
+                for place, result in self._pool(function, work, "generator_unordered"):
+                    del left[place]
+                    yield result
+            except BrokenProcessPool:
+                # A process was killed, for its memory most likely: find out whose, one at a time
+                # among those that had been begun; then go on with the rest.
+                for place, call in sorted(left.items()):
+                    yield self._alone(function, place, call, killed)
+                left.clear()
+            else:
+                return
+
+    def _alone(
+        self,
+        function: Callable[..., T],
+        place: int,
+        call: tuple[Any, ...],
+        killed: Callable[..., T] | None,
+    ) -> T:
         try:
-            for place, result in self._pool(function, work, "generator_unordered", ahead):
-                del left[place]
-                yield result
+            ((_, result),) = self._pool(function, [(place, call)], "generator")
         except BrokenProcessPool:
-            # A process was killed, for its memory most likely: find out whose, one at a time.
-            for place, call in itertools.chain(list(left.items()), work):
-                try:
-                    ((_, result),) = self._pool(function, [(place, call)], "generator", None)
-                except BrokenProcessPool:
-                    if killed is None:
-                        raise _killed() from None
-                    result = killed(*call)
-                yield result
+            if killed is None:
+                raise _killed() from None
+            return killed(*call)
+        return result
 
     def ordered(
         self, function: Callable[..., T], calls: Calls, ahead: int | None = None
     ) -> Iterator[T]:
         try:
-            for _, result in self._pool(function, enumerate(calls), "generator", ahead):
+            for _, result in self._pool(function, enumerate(calls), "generator"):
                 yield result
         except BrokenProcessPool:
             raise _killed() from None
@@ -96,14 +110,12 @@ class Processes:
     def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
         return {}
 
-    def _pool(
-        self, function: Callable[..., T], calls: Any, how: str, ahead: int | None
-    ) -> Iterator[tuple[int, T]]:
+    def _pool(self, function: Callable[..., T], calls: Any, how: str) -> Iterator[tuple[int, T]]:
         from joblib import Parallel, delayed
 
         # Never one process: joblib would make the call in this one, and die with it.
         count = max(2, self.workers)
-        pool = Parallel(n_jobs=count, return_as=how, batch_size=1, pre_dispatch=ahead or 2 * count)
+        pool = Parallel(n_jobs=count, return_as=how, batch_size=1)
         parent = os.getpid()
         yield from pool(delayed(_called)(place, function, call, parent) for place, call in calls)
 

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.commands import environment
+
 # Seconds. A loaded machine takes long to start Python with Dask.
 START = 90
 
@@ -26,6 +28,8 @@ class Cluster:
             "distributed.cli.dask_scheduler",
             *("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"),
             *("--scheduler-file", str(self.file)),
+            # A call whose worker died twice is given up; as it is installed, after four times.
+            env={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
         )
         self.address = until(lambda: json.loads(self.file.read_text())["address"], self._log)
 
@@ -63,7 +67,9 @@ class Cluster:
                 [sys.executable, "-m", module, *words],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(env or {})},
+                # Not where the tests run: whatever is relative means something else there.
+                cwd=self.folder,
+                env={**environment(), **(env or {})},
                 # Its nanny's children too end with it.
                 start_new_session=True,
             )
