@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
+from lomar_cli.files.bombs import check_unpacked
 from lomar_cli.files.text import name_fault, printable
 
 NPY_NAME = "update"
@@ -111,7 +112,10 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[Archive]:
     """Yield the npz in ``path``, after checking what it declares; damage becomes an InputError."""
     shown = printable(str(path))
     with zip_damage(shown, "npz"), zipfile.ZipFile(path) as archive:
-        yield Archive(archive, _members(archive, shown, max_bytes), shown, max_bytes)
+        members = _members(archive, shown, max_bytes)
+        declared = sum(member.file_size for member in members.values())
+        check_unpacked(shown, declared, path.stat().st_size)
+        yield Archive(archive, members, shown, max_bytes)
 
 
 @contextlib.contextmanager

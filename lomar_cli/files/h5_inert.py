@@ -15,6 +15,7 @@ from pathlib import Path
 import h5py
 
 from lomar_cli.errors import InputError
+from lomar_cli.files.bombs import check_unpacked
 from lomar_cli.files.text import printable
 
 MAX_OBJECTS = 100_000
@@ -59,6 +60,7 @@ def check_inert(path: Path, handle: h5py.File, max_bytes: int) -> None:
                     f"{named}: declares more than {max_bytes:,} bytes, the most that is read"
                 )
         _check_attributes(named, item)
+    check_unpacked(shown, declared, path.stat().st_size)
 
 
 def walk(

@@ -61,7 +61,7 @@ def append(
     """
     check_what(base_model, differences)
     head, types = _head(output)
-    base = _base(base_model, head, layers, output)
+    base = _base(base_model, head, layers, output, max_bytes)
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     there = set(head.clients)
     for name in clients.names:
@@ -107,7 +107,11 @@ def _head(output: Path) -> tuple[RoundHead, dict[str, str]]:
 
 
 def _base(
-    path: Path | None, head: RoundHead, layers: Sequence[str] | None, output: Path
+    path: Path | None,
+    head: RoundHead,
+    layers: Sequence[str] | None,
+    output: Path,
+    max_bytes: int,
 ) -> Arrays | None:
     """The base model's arrays, known to be those that the round starts from."""
     if path is None:
@@ -118,7 +122,7 @@ def _base(
             f"--base-model: {shown}: does not say which model it starts from, as it was made with "
             "--differences; append differences"
         )
-    found = chosen(read_parameters(path), layers, path).arrays
+    found = chosen(read_parameters(path, max_bytes), layers, path).arrays
     digest = parameters_sha256(found)
     if digest != head.base_sha256:
         raise InputError(

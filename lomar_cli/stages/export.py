@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lomar_cli.errors import InputError, OutputExistsError, UsageError
+from lomar_cli.errors import InputError, LomarError, OutputExistsError, UsageError
 from lomar_cli.files import foreign, h5
 from lomar_cli.files.atomic import check_output, sync_folder
 from lomar_cli.files.model import read_model
@@ -136,8 +136,8 @@ def _client_files(
         if leftover.exists():
             shutil.rmtree(leftover)
     tensors = foreign.sent(found.updates.tensors, types, kind)
-    new.mkdir()
     try:
+        new.mkdir()
         for row, client in enumerate(found.head.clients):
             one = {name: tensor[row : row + 1][0] for name, tensor in tensors.items()}
             with (new / f"{client}.{kind}").open("wb") as stream:
@@ -149,7 +149,13 @@ def _client_files(
             folder.rename(old)
         new.rename(folder)
         sync_folder(folder.parent)
+    except OSError as error:
+        raise LomarError(
+            f"{printable(str(folder))}: cannot be written: {error.strerror or error}"
+        ) from None
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         for leftover in (new, old):
             if leftover.exists():
                 shutil.rmtree(leftover)

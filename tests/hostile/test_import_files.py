@@ -195,17 +195,27 @@ def test_zip_bombs(tmp_path):
         for _ in range(16):
             member.write(bytes(2**20))
     dump(tmp_path, "declares", tmp_path / "b.npz")
+    # And one that says what it holds: half a gigabyte of zeros in half a megabyte.
+    (tmp_path / "b.npz").unlink()
+    with (
+        zipfile.ZipFile(tmp_path / "c.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("w.npy", "w") as member,
+    ):
+        member.write(npy(f"({2**27},)", b""))
+        for _ in range(2**9):
+            member.write(bytes(2**20))
+    dump(tmp_path, "times its size", tmp_path / "c.npz")
 
 
 def test_a_member_that_lies_before_the_archive(tmp_path):
     """The list of members says that it begins later than it does, so that offsets turn negative."""
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
-        archive.writestr("w.npy", npy("(2,)"))
+        archive.writestr("client_ids.npy", npy("(2,)"))
     raw = bytearray((tmp_path / "x.npz").read_bytes())
     at = raw.rindex(b"PK\x05\x06") + 16
     raw[at : at + 4] = struct.pack("<I", struct.unpack_from("<I", raw, at)[0] + 1000)
     (tmp_path / "x.npz").write_bytes(raw)
-    dump(tmp_path, "npz", tmp_path / "x.npz")
+    dump(tmp_path, "lies nowhere", tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\up", "C:\\x"])

@@ -101,7 +101,7 @@ def _open(path: Path, max_bytes: int) -> Iterator[h5py.File]:
         contextlib.closing(h5py.File(path, "r", locking=False)) as handle,
         h5.damage(path, "its structure"),
     ):
-        check_inert(printable(str(path)), handle, max_bytes)
+        check_inert(printable(str(path)), handle, path.stat().st_size, max_bytes)
         yield handle
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import h5py
 
+from lomar_cli.files.bombs import check_unpacked
 from lomar_cli.files.h5_inert import stored_bytes, walk
 from lomar_cli.files.importers.base import check_declared, fault
 from lomar_cli.files.text import printable
@@ -16,8 +17,11 @@ _MAX_DEPTH = 32
 _MAX_ATTRIBUTES = 1000
 
 
-def check_inert(shown: str, handle: h5py.File, max_bytes: int) -> None:
-    """Raise InputError unless all of an open file is plain and small enough to be read."""
+def check_inert(shown: str, handle: h5py.File, stored: int, max_bytes: int) -> None:
+    """Raise InputError unless all of an open file is plain and small enough to be read.
+
+    ``stored`` are the bytes of the file itself.
+    """
     declared = 0
     _check_count(shown, "/", handle)
     for where, item in walk(shown, handle, _MAX_DEPTH):
@@ -26,6 +30,7 @@ def check_inert(shown: str, handle: h5py.File, max_bytes: int) -> None:
         else:
             declared += stored_bytes(f"{shown}: {printable(where, 60)}", item)
             check_declared(shown, where, declared, max_bytes)
+    check_unpacked(shown, declared, stored)
 
 
 def _check_count(shown: str, where: str, group: h5py.Group) -> None:
