@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import os
 import shutil
 import socket
@@ -12,13 +13,14 @@ import threading
 
 import pytest
 
-from lomar_cli.engine import checks, dask_open
+from lomar_cli.engine import checks
 from lomar_cli.engine.opened import open_engine
 from lomar_cli.errors import LomarError, UsageError
 from tests.commands import ROOT, environment, lomar
 from tests.engine.cluster import cluster
 
 pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+dask_open = importlib.import_module("lomar_cli.engine.dask_open")
 ROUND = ROOT / "sample_data" / "digits-round.h5"
 
 
@@ -218,3 +220,13 @@ def test_jobs_are_the_clusters(tmp_path):
     ran = lomar("drill", ROUND, "-o", tmp_path / "d", "-j", 2, "--cluster", "tcp://127.0.0.1:1")
     assert ran.exit_code == 2
     assert "the cluster has its own workers" in ran.stderr
+
+
+def test_workers_behind_their_scheduler(two_workers, port):
+    """Results then come through it; otherwise straight from the workers."""
+    assert not dask_open._reachable(f"tcp://127.0.0.1:{port}")
+    assert not dask_open._reachable("inproc://127.0.0.1/1/2")
+    with open_engine(two_workers.address) as engine:
+        assert engine.client.direct_to_workers
+        engine.client.direct_to_workers = False
+        assert list(engine.ordered(max, [(1, 2)] * 3)) == [2] * 3
