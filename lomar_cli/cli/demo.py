@@ -28,7 +28,7 @@ RUNS = (
 
 def command(
     output: options.Folder = Path("lomar-demo"),
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 15,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rounds.")] = 15,
     seed: options.Seed = 0,
     force: options.Force = False,
     quiet: options.Quiet = False,

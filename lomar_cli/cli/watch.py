@@ -30,16 +30,12 @@ def command(
         typer.Option(
             "--base-model",
             metavar="FILE",
-            help="The model that round 1 starts from; the files hold trained parameters.",
+            help="The files hold trained parameters; take the difference to this model.",
         ),
     ] = None,
     differences: Annotated[
         bool,
-        typer.Option(
-            "--differences",
-            help="The files hold updates already, to be added to --base-model if that is given.",
-            show_default=False,
-        ),
+        typer.Option("--differences", help="The files hold updates already.", show_default=False),
     ] = False,
     timeout: Annotated[
         str | None,
@@ -60,9 +56,7 @@ def command(
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(
-            "--rounds", metavar="N", min=1, help="End after N rounds in all (default: never)."
-        ),
+        typer.Option("--rounds", metavar="N", min=1, help="How many rounds."),
     ] = None,
     settle: Annotated[
         str,
@@ -79,7 +73,7 @@ def command(
         typer.Option(
             "--client-pattern",
             metavar="REGEX",
-            help="A client's name is the first group of what this finds in its file's name.",
+            help="A client's name is the first group of what this finds in its file's path.",
         ),
     ] = None,
     output_layer: Annotated[
@@ -96,14 +90,7 @@ def command(
     ] = None,
     method: score_options.Method = score_options.DEFAULT_METHOD,
     false_alarm: score_options.FalseAlarm = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other option of the method; rule.NAME=VALUE is one of the rule. Repeatable.",
-        ),
-    ] = None,
+    settings: options.Settings = None,
     rule: Annotated[
         str, typer.Option("--rule", help="How to aggregate: see 'lomar list rules'.")
     ] = "fedavg",
@@ -163,7 +150,7 @@ def command(
     keep: Annotated[
         str,
         typer.Option(
-            "--keep",
+            "--keep-files",
             help="Whose client files and round files stay: none, last or all. Scores and models "
             "stay always.",
         ),
@@ -183,6 +170,9 @@ def command(
     Complete files are moved out of INCOMING. When a round is full, or its time is over, -o gets a
     folder with its verdict, scores and the next model, and the next round begins. A file that
     cannot be used is set aside with its reason. Killed and started again, the watch goes on.
+    It ends after --rounds in all, or never. Round 1 starts from --base-model, the next from what
+    was aggregated; with --differences as well, updates are added to it. An option of the rule is
+    set by --set rule.NAME=VALUE.
 
     \b
     Examples:

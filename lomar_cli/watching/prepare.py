@@ -34,7 +34,7 @@ def check_job(job: Job) -> None:
     if judging.weights_by not in WEIGHTS:
         raise UsageError(f"--weights {judging.weights_by}: must be one of {', '.join(WEIGHTS)}")
     if job.keep not in KEEPS:
-        raise UsageError(f"--keep {job.keep}: must be one of {', '.join(KEEPS)}")
+        raise UsageError(f"--keep-files {job.keep}: must be one of {', '.join(KEEPS)}")
     if job.base_model is None and not job.differences:
         raise UsageError(
             "say what the files hold: --base-model FILE when they are trained parameters, "

@@ -62,8 +62,9 @@ def plain(kind: Any) -> Any:
 
 
 LEAVES = walk(app)
-# They read results, not files of a pipeline: tests/experiments holds what is promised of them.
-SWEEPS = {"run", "report", "drill"}
+# They read results, not files of a pipeline: tests/experiments holds what is promised of them. A
+# watch goes on in the folder that it writes: tests/watch.
+SWEEPS = {"run", "report", "drill", "watch"}
 OPTIONS = {name: {option.name: option for option in options(f)} for name, f in LEAVES.items()}
 WRITERS = [n for n, found in OPTIONS.items() if "--output" in found and n not in SWEEPS]
 SHARED = {

@@ -59,7 +59,7 @@ def killed(place: Place, seed: int) -> Counter[str]:
         running = start(place)
         assert running.stderr is not None
         running.stderr.readline()
-        time.sleep((0.5 + 0.1 * kills.total()) * rng.random())
+        time.sleep((0.1 + 0.02 * kills.total()) * rng.random())
         running.kill()
         running.communicate(timeout=60)
         if running.returncode == 0:

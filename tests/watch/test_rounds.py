@@ -310,7 +310,7 @@ REFUSED = {
     "least": ({"least": 13}, UsageError, "--least 13"),
     "a pattern": ({"client_pattern": "("}, UsageError, "--client-pattern"),
     "a program": ({"hook": ("no-such-program",)}, UsageError, "--exec"),
-    "keep": ({"keep": "some"}, UsageError, "--keep"),
+    "keep": ({"keep": "some"}, UsageError, "--keep-files"),
     "weights": ({"judging": {"weights_by": "size"}}, UsageError, "--weights"),
     "an output layer": ({"judging": {"output_layer": "fc"}}, UsageError, "--output-layer"),
 }
