@@ -2,7 +2,8 @@
 
 First whole clients are read, for their digests and to set aside what is not finite; then ranges of
 parameters over all clients that are left, whose squared distances are added up on the cluster. No
-process holds the round, and this one reads the output layer at most.
+process holds the round. This one reads some numbers of every client, for the screen, and the output
+layer, where the method asks for it.
 """
 
 from __future__ import annotations
@@ -77,12 +78,11 @@ def far_geometry(
     with open_engine(cluster, jobs, note) as engine:
         tell(f"on {engine.where}")
         check_files(engine, [one.path.resolve() for one in found.files])
-        updates = replace(
-            found.updates,
-            tensors=_held(found.updates, memory // 4),
-            magnitudes=_checked(engine, found),
-        )
         course = getattr(made, "by_course", False)
+        updates = replace(found.updates, magnitudes=_checked(engine, found))
+        if course:
+            # The views read the output layer as well, label by label, several times.
+            updates = replace(updates, tensors=_held(updates, memory // 4))
 
         def geometry(seen: Updates, rows: NDArray[np.intp]) -> Geometry:
             workers = _Workers(engine, found, seen, memory // engine.beside, device)

@@ -165,20 +165,22 @@ def test_the_same_bytes_whoever_works(two_workers, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_this_process_reads_the_output_layer_alone(method, two_workers, tmp_path, monkeypatch):
+def test_this_process_reads_little(method, two_workers, tmp_path, monkeypatch):
     _, several = shards(tmp_path, updates())
     read = []
     joined = Joined.__getitem__
 
     def seen(self, key):
-        read.append(self.shape[1:])
-        return joined(self, key)
+        found = joined(self, key)
+        read.append((self.shape[1:], found.size // 48))
+        return found
 
     monkeypatch.setattr(Joined, "__getitem__", seen)
     monkeypatch.setattr(Joined, "read", None)
     score(several, name=method, cluster=two_workers.address)
-    # Weight and bias, once each, for the view on labels.
-    assert sorted(read) == ([(4,), (4, 9)] if method == "lomar-auto" else [])
+    # Weight and bias once as a whole, for the view on labels; of others what the screen looks at.
+    head = [((4,), 4), ((4, 9), 36 if method == "lomar-auto" else 9)]
+    assert sorted(read) == [((), 1), *head, ((7, 300), 64)]
 
 
 def test_a_killed_worker_changes_nothing(two_workers, tmp_path, monkeypatch):
