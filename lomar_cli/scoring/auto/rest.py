@@ -45,8 +45,8 @@ def rest(seen: Seen) -> Sight:
     found = split(values, *_CONSTANTS, seen.false_alarm)
     centre = float(np.median(values))
     words = {
-        int(i): f"{np.exp(values[i] - centre):.2g} times as much as usual is not explained by "
-        "its labels"
+        int(i): f"its labels leave {np.exp(values[i] - centre):.2g} times as much unexplained as "
+        "usual"
         for i in np.flatnonzero(found.suspicion > 1)
     }
     return Sight(found.suspicion, found.found, words)

@@ -88,7 +88,7 @@ def test_more_than_a_third_do_not_draw_the_core():
 def test_who_holds_what_no_label_holds_is_found(seed):
     sight = rest.rest(seen(a_round(seed)))
     assert set(np.flatnonzero(sight.suspicion > 1)) == set(range(48, 60))
-    assert "is not explained by its labels" in sight.words[50]
+    assert "times as much unexplained as usual" in sight.words[50]
 
 
 @pytest.mark.parametrize("seed", range(5))
