@@ -10,7 +10,6 @@ Everything follows from the distances: no update is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,7 @@ Mask = NDArray[np.bool_]
 _CONSTANTS = (5.0, 1.0)
 # The clients that the regression is made of: the best explained, a majority with room to spare.
 _CORE = 0.6
-_STEPS, _FIRST_STEPS = 12, 3
-# Random starts, of which the best go on; in big rounds as many as so many products take.
-_STARTS, _BEST, _CELLS = 10, 3, 4 * 10**7
+_STEPS = 12
 # Who lies further off than so many usual distances has no part in it: its square takes the digits.
 _FARTHEST = 10.0
 # Below this a squared length is rounding: the distances are float32.
@@ -56,67 +53,32 @@ def _left(seen: Seen) -> Vector:
     """Squared length (n,) of every update's residual.
 
     Least trimmed squares by concentration (Rousseeuw & Van Driessen 2006): fit the core, take the
-    best explained as the next core, until it stays; from everybody and from some clients drawn at
-    random, a few steps each, then the best to their end.
+    best explained as the next core, until it stays.
     """
     count = seen.geometry.count
     claims = rows_seen(seen, np.ones(count, dtype=bool)).claims
     mixes = np.concatenate([np.ones((count, 1)), claims], axis=1)
     reach = seen.geometry.profile(max(1, count // 2)).kth
     near = seen.trusted & (reach <= _FARTHEST * np.median(reach))
-    search = _Search(_Products(seen.geometry.squares, near), mixes, near)
-    begun = [search.concentrated(core, _FIRST_STEPS) for core in _starts(near, mixes.shape[1])]
-    begun.sort(key=lambda fit: fit.left)
-    ended = [search.concentrated(fit.core, _STEPS) for fit in begun[:_BEST]]
-    return min(ended, key=lambda fit: fit.left).squares
+    products = _Products(seen.geometry.squares, near)
+    wanted = min(int(np.ceil(_CORE * count)), int(near.sum()))
+    core = near
+    for _ in range(_STEPS):
+        squares = _residuals(products, mixes, core)
+        order = np.argsort(np.where(near, squares, np.inf), kind="stable")
+        best = np.zeros(count, dtype=bool)
+        best[order[:wanted]] = True
+        if (best == core).all():
+            break
+        core = best
+    return squares
 
 
-def _starts(near: Mask, size: int) -> list[Mask]:
-    """Everybody, and small draws, of which one may be free of attackers."""
-    count = len(near)
-    rng = np.random.default_rng(0)
-    starts = [near]
-    for _ in range(min(_STARTS, _CELLS // count**2)):
-        core = np.zeros(count, dtype=bool)
-        drawn = min(int(near.sum()), max(2 * size, count // 5))
-        core[rng.choice(np.flatnonzero(near), drawn, replace=False)] = True
-        starts.append(core)
-    return starts
+def _residuals(products: _Products, mixes: Array, core: Mask) -> Vector:
+    """Squared residuals (n,) of a least squares fit over the ``core``.
 
-
-@dataclass(frozen=True)
-class _Fit:
-    """A ``core``, squared residuals (n,) by their leverage, and what is left in the core."""
-
-    core: Mask
-    squares: Vector
-    left: float
-
-
-class _Search:
-    """Concentration among the clients ``near``, which may be learnt from."""
-
-    def __init__(self, products: _Products, mixes: Array, near: Mask) -> None:
-        self._products, self._mixes, self._near = products, mixes, near
-        self._wanted = min(int(np.ceil(_CORE * len(near))), int(near.sum()))
-
-    def concentrated(self, core: Mask, steps: int) -> _Fit:
-        for _ in range(steps):
-            squares, scale = _residuals(self._products, self._mixes, core)
-            order = np.argsort(np.where(self._near, squares, np.inf), kind="stable")
-            best = np.zeros(len(squares), dtype=bool)
-            best[order[: self._wanted]] = True
-            settled = bool((best == core).all())
-            core = best
-            if settled:
-                break
-        return _Fit(core, squares / scale, float(squares[core].sum()))
-
-
-def _residuals(products: _Products, mixes: Array, core: Mask) -> tuple[Vector, Vector]:
-    """Squared residuals (n,) of a least squares fit over the ``core``, and their leverage's part.
-
-    Of the same noise a fit leaves ``1 - leverage`` in its core and ``1 + leverage`` outside.
+    Those of the core are enlarged, and those of others reduced, by what their leverage makes of
+    the same noise.
     """
     own = mixes[core]
     weights = np.zeros_like(mixes)
@@ -125,10 +87,10 @@ def _residuals(products: _Products, mixes: Array, core: Mask) -> tuple[Vector, V
     squares = products.diagonal - 2 * (mixes * fitted).sum(axis=1)
     squares += ((mixes @ (weights.T @ fitted)) * mixes).sum(axis=1)
     leverage = ((mixes @ (weights.T @ weights)) * mixes).sum(axis=1)
-    scale: Vector = np.where(core, np.maximum(1 - leverage, 0.05), 1 + leverage)
+    scale = np.where(core, np.maximum(1 - leverage, 0.05), 1 + leverage)
     floor = _ROUNDING * max(float(np.median(products.diagonal)), 1e-300)
-    found: Vector = np.maximum(squares, floor)
-    return found, scale
+    found: Vector = np.maximum(squares, floor) / scale
+    return found
 
 
 class _Products:
