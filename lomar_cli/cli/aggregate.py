@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lomar_cli.cli import options
+from lomar_cli.cli import aggregate_options, options
 from lomar_cli.cli.console import print_json, say, warn
 
 _SHOWN = 5
@@ -17,9 +17,7 @@ def command(
     rounds: options.Rounds,
     output: options.Output,
     scores: options.ScoresOrNone = None,
-    rule: Annotated[
-        str, typer.Option("--rule", help="How to aggregate: see 'lomar list rules'.")
-    ] = "fedavg",
+    rule: aggregate_options.Rule = "fedavg",
     model: Annotated[
         Path | None,
         typer.Option("--model", metavar="FILE", help="The model that the updates start from."),
@@ -46,23 +44,8 @@ def command(
             "bucketing, arc, clipping ('lomar list pre').",
         ),
     ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            "--weights",
-            help="Clients weigh by the examples they say they have, or are counted uniform.",
-        ),
-    ] = "examples",
-    max_weight_share: Annotated[
-        float | None,
-        typer.Option(
-            "--max-weight-share",
-            metavar="SHARE",
-            min=0.0,
-            max=1.0,
-            help="The most that one client may have of all weight: 0.05 (default: no bound).",
-        ),
-    ] = None,
+    weights: aggregate_options.Weights = "examples",
+    max_weight_share: aggregate_options.MaxWeightShare = None,
     assume_malicious: options.AssumeMalicious = None,
     history: options.History = None,
     root: options.Root = None,

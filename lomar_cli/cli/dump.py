@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lomar_cli.cli import options
+from lomar_cli.cli import dump_options, options
 from lomar_cli.cli.console import progress, say, warn
 
 
@@ -21,31 +21,11 @@ def command(
         ),
     ],
     output: options.Output,
-    base_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--base-model",
-            metavar="FILE",
-            help="The files hold trained parameters; take the difference to this model.",
-        ),
-    ] = None,
-    differences: Annotated[
-        bool,
-        typer.Option("--differences", help="The files hold updates already.", show_default=False),
-    ] = False,
+    base_model: dump_options.BaseModel = None,
+    differences: dump_options.Differences = False,
     layers: options.Layers = None,
-    output_layer: Annotated[
-        str | None,
-        typer.Option(
-            "--output-layer",
-            metavar="NAME",
-            help="The weight with a block per label (fc.weight), or 'none'.",
-        ),
-    ] = None,
-    label_axis: Annotated[
-        int | None,
-        typer.Option("--label-axis", help="Its axis over labels: 0 in torch, 1 in Keras and JAX."),
-    ] = None,
+    output_layer: dump_options.OutputLayer = None,
+    label_axis: dump_options.LabelAxis = None,
     include: Annotated[
         str | None,
         typer.Option(
@@ -70,14 +50,7 @@ def command(
             help="Each client's num_examples (default: what the files say, or 1 each).",
         ),
     ] = None,
-    client_pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--client-pattern",
-            metavar="REGEX",
-            help="A client's name is the first group of what this finds in its file's path.",
-        ),
-    ] = None,
+    client_pattern: dump_options.ClientPattern = None,
     round_number: Annotated[
         int | None,
         typer.Option(
@@ -101,9 +74,7 @@ def command(
             show_default=False,
         ),
     ] = False,
-    max_bytes: Annotated[
-        str, typer.Option("--max-bytes", metavar="SIZE", help="Refuse files that declare more.")
-    ] = "16G",
+    max_bytes: dump_options.MaxBytes = "16G",
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

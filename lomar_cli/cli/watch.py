@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lomar_cli.cli import options, score_options
+from lomar_cli.cli import aggregate_options, dump_options, options, score_options
 from lomar_cli.cli.console import detail, say, warn
 
 
@@ -25,18 +25,8 @@ def command(
     expect: Annotated[
         int, typer.Option("--expect", metavar="N", min=1, help="A round is full with N clients.")
     ],
-    base_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--base-model",
-            metavar="FILE",
-            help="The files hold trained parameters; take the difference to this model.",
-        ),
-    ] = None,
-    differences: Annotated[
-        bool,
-        typer.Option("--differences", help="The files hold updates already.", show_default=False),
-    ] = False,
+    base_model: dump_options.BaseModel = None,
+    differences: dump_options.Differences = False,
     timeout: Annotated[
         str | None,
         typer.Option(
@@ -68,49 +58,15 @@ def command(
         ),
     ] = "2s",
     poll: Annotated[str, typer.Option("--poll", metavar="TIME", help="How often to look.")] = "1s",
-    client_pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--client-pattern",
-            metavar="REGEX",
-            help="A client's name is the first group of what this finds in its file's path.",
-        ),
-    ] = None,
-    output_layer: Annotated[
-        str | None,
-        typer.Option(
-            "--output-layer",
-            metavar="NAME",
-            help="The weight with a block per label (fc.weight), or 'none'.",
-        ),
-    ] = None,
-    label_axis: Annotated[
-        int | None,
-        typer.Option("--label-axis", help="Its axis over labels: 0 in torch, 1 in Keras and JAX."),
-    ] = None,
+    client_pattern: dump_options.ClientPattern = None,
+    output_layer: dump_options.OutputLayer = None,
+    label_axis: dump_options.LabelAxis = None,
     method: score_options.Method = score_options.DEFAULT_METHOD,
     false_alarm: score_options.FalseAlarm = None,
     settings: options.Settings = None,
-    rule: Annotated[
-        str, typer.Option("--rule", help="How to aggregate: see 'lomar list rules'.")
-    ] = "fedavg",
-    weights: Annotated[
-        str,
-        typer.Option(
-            "--weights",
-            help="Clients weigh by the examples they say they have, or are counted uniform.",
-        ),
-    ] = "examples",
-    max_weight_share: Annotated[
-        float | None,
-        typer.Option(
-            "--max-weight-share",
-            metavar="SHARE",
-            min=0.0,
-            max=1.0,
-            help="The most that one client may have of all weight: 0.05 (default: no bound).",
-        ),
-    ] = None,
+    rule: aggregate_options.Rule = "fedavg",
+    weights: aggregate_options.Weights = "examples",
+    max_weight_share: aggregate_options.MaxWeightShare = None,
     assume_malicious: options.AssumeMalicious = None,
     no_aggregate: Annotated[
         bool,
@@ -156,9 +112,7 @@ def command(
         ),
     ] = "last",
     seed: options.Seed = 0,
-    max_bytes: Annotated[
-        str, typer.Option("--max-bytes", metavar="SIZE", help="Refuse files that declare more.")
-    ] = "2G",
+    max_bytes: dump_options.MaxBytes = "2G",
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
     quiet: options.Quiet = False,

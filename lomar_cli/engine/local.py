@@ -15,12 +15,23 @@ from lomar_cli.errors import LomarError
 T = TypeVar("T")
 
 
-class Serial:
+class _Here:
+    """What engines on this machine have in common: storage and data need no check."""
+
+    remote = False
+
+    def __init__(self, workers: int, where: str, note: Callable[[str], None]) -> None:
+        self.workers, self.beside, self.where, self.note = workers, workers, where, note
+
+    def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
+        return {}
+
+
+class Serial(_Here):
     """One call after the other, in this process."""
 
     def __init__(self, note: Callable[[str], None] = unheard) -> None:
-        self.workers, self.where, self.remote, self.beside = 1, "this process", False, 1
-        self.note = note
+        super().__init__(1, "this process", note)
 
     def unordered(
         self,
@@ -39,17 +50,12 @@ class Serial:
     def total(self, function: Callable[..., T], calls: Calls, add: Callable[[T, T], T]) -> T:
         return added(self.ordered(function, calls), add)
 
-    def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
-        return {}
 
-
-class Processes:
+class Processes(_Here):
     """``workers`` calls at once, each in a process of its own."""
 
     def __init__(self, workers: int, note: Callable[[str], None] = unheard) -> None:
-        self.workers, self.where = workers, f"{workers} processes"
-        self.remote, self.beside = False, workers
-        self.note = note
+        super().__init__(workers, f"{workers} processes", note)
 
     def unordered(
         self,
@@ -106,9 +112,6 @@ class Processes:
 
     def total(self, function: Callable[..., T], calls: Calls, add: Callable[[T, T], T]) -> T:
         return added(self.ordered(function, calls), add)
-
-    def everywhere(self, function: Callable[..., T], *args: Any) -> dict[str, T | BaseException]:
-        return {}
 
     def _pool(self, function: Callable[..., T], calls: Any, how: str) -> Iterator[tuple[int, T]]:
         from joblib import Parallel, delayed
