@@ -24,7 +24,7 @@ from lomar_cli.files.h5_reader import Provenance, Reader
 from lomar_cli.files.h5_text import stored_strings, write_scalar, write_strings, write_text
 from lomar_cli.files.journal import journal_path, recover
 from lomar_cli.files.lock import holding
-from lomar_cli.files.steady import SteadyFile
+from lomar_cli.files.steady import SteadyFile, interrupted_outside
 from lomar_cli.files.text import printable
 
 __all__ = [
@@ -159,7 +159,11 @@ def create(
 ) -> Iterator[h5py.File]:
     """Yield a new file of format ``kind``; on success it is sealed with its digest and renamed."""
     shown = printable(str(path))
-    with atomic_path(path, force) as temporary, contextlib.closing(SteadyFile(temporary)) as stream:
+    with (
+        atomic_path(path, force) as temporary,
+        contextlib.closing(SteadyFile(temporary)) as stream,
+        interrupted_outside(),
+    ):
         try:
             with _new_file(stream) as handle:
                 write_text(handle, "format", f"lomar/{kind}")

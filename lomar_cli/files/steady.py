@@ -1,18 +1,31 @@
-"""A file for HDF5 to write to that tells of a full disk afterwards.
+"""A file for HDF5 to write to that tells of a full disk, and of Ctrl-C, afterwards.
 
 The HDF5 library cannot close a file whose writes failed, and complains for ever after. So a failed
-write is remembered, and all goes on as if it had worked, to a clean end.
+write is remembered, and all goes on as if it had worked, to a clean end. The same holds for an
+interrupt that arrives while the library waits for one of the methods here.
 """
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import io
 import os
+import signal
+import threading
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+
+import h5py
 
 
 class SteadyFile:
-    """What h5py asks of a file object. ``error`` is the first write that failed, or None."""
+    """What h5py asks of a file object. ``error`` is the first write that failed, or None.
+
+    Whatever the library still writes after the end is dropped.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("r+b", buffering=0)
@@ -41,7 +54,7 @@ class SteadyFile:
         view = memoryview(buffer).cast("B")
         done = 0
         try:
-            while self.error is None and done < len(view):
+            while self._sound() and done < len(view):
                 self._file.seek(self._at + done)
                 done += self._file.write(view[done:])
         except OSError as error:
@@ -51,7 +64,7 @@ class SteadyFile:
 
     def truncate(self, size: int) -> int:
         try:
-            if self.error is None:
+            if self._sound():
                 self._file.truncate(size)
         except OSError as error:
             self.error = error
@@ -63,5 +76,59 @@ class SteadyFile:
     def close(self) -> None:
         self._file.close()
 
+    def _sound(self) -> bool:
+        return self.error is None and not self._file.closed
+
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
+
+
+# What the HDF5 library calls back, and what an exception may end in without anyone hearing of it.
+_DEAF = (str(Path(h5py.__file__).parent), __file__, weakref.__file__)
+# Seconds after which an interrupt that came there is tried again.
+_AGAIN = 0.02
+
+
+@contextlib.contextmanager
+def interrupted_outside() -> Iterator[None]:
+    """Keep SIGINT out of h5py and :class:`SteadyFile`: the library crashes, or loses it.
+
+    One that arrives there is handled soon after, at the latest at the end of the block. Elsewhere
+    in the block it is handled at once. Signals reach the main thread only.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    again: threading.Timer | None = None
+    inside = True
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal again
+        if again is not None:
+            again.cancel()
+            again = None
+        if inside and not _deaf(frame):
+            before(number, frame)
+            return
+        again = threading.Timer(_AGAIN, _thread.interrupt_main)
+        if inside:
+            again.start()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        inside = False
+        signal.signal(signal.SIGINT, before)
+        if again is not None:
+            again.cancel()
+            before(signal.SIGINT, None)
+
+
+def _deaf(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_DEAF):
+            return True
+        frame = frame.f_back
+    return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,17 @@ def test_killed_at_random_moments(name, inputs, tmp_path):
 def test_interrupted_at_random_moments(name, inputs, tmp_path):
     seen = kill(COMMANDS[name], inputs, tmp_path / "work", 3, seed=1, by=signal.SIGINT)
     assert (seen.faults, seen.left) == ([], 0)
+
+
+def test_interrupted_anywhere_in_writing(tmp_path):
+    """HDF5 calls Python back, and would lose a KeyboardInterrupt there, or crash at the end."""
+    root = Path(__file__).resolve().parents[2]
+    line = [sys.executable, "-m", "tests.hostile.interrupted", str(tmp_path), "60"]
+    done = subprocess.run(line, cwd=root, env=environment(), capture_output=True, check=True)
+    seen = json.loads(done.stdout)
+    assert seen.pop("exit 130, said '', left []") > 50
+    # After the round took its place, or at the very end.
+    assert set(seen) <= {f"exit {code}, said '', left ['out.h5']" for code in (0, 130)}
 
 
 def limited(limit, folder, arguments, before=()):
