@@ -207,6 +207,30 @@ def test_zip_bombs(tmp_path):
     dump(tmp_path, "times its size", tmp_path / "c.npz")
 
 
+def npy_bytes(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+NAMED = npy_bytes(np.array(["ab", "cd"]))
+NPZ = {
+    "no text": ({"client_ids": NAMED[:-4] + struct.pack("<I", 0x110000)}, "client_ids"),
+    "texts of no length": ({"client_ids": NAMED.replace(b"<U2", b"<U0")}, "client_ids"),
+    "a row too much": ({"client_ids": NAMED, "w": npy_bytes(np.ones((2, 3))) + b"x"}, "w"),
+    "a shape that was made smaller": ({"w": npy_bytes(np.ones(3)).replace(b"(3,)", b"(2,)")}, "w"),
+}
+
+
+@pytest.mark.parametrize("what", NPZ)
+def test_npz(what, tmp_path):
+    members, mention = NPZ[what]
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        for name, content in {"w": npy_bytes(np.ones((2, 3))), **members}.items():
+            archive.writestr(f"{name}.npy", content)
+    dump(tmp_path, mention, tmp_path / "c.npz")
+
+
 def test_a_member_that_lies_before_the_archive(tmp_path):
     """The list of members says that it begins later than it does, so that offsets turn negative."""
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
