@@ -9,9 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import struct
-import tokenize
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
 from lomar_cli.files.bombs import check_unpacked
+from lomar_cli.files.npy import read_npy
 from lomar_cli.files.text import name_fault, printable
 
 NPY_NAME = "update"
@@ -33,33 +31,6 @@ _MAX_MEMBERS = 100_000
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 NPY = b"\x93NUMPY"
-_MAX_DIMENSIONS = 32
-# NumPy evaluates the header as a Python literal: all that it may raise on a stranger's text.
-_HEADER_FAULTS = (
-    ValueError,
-    EOFError,
-    struct.error,
-    TypeError,
-    IndexError,
-    KeyError,
-    SyntaxError,
-    RecursionError,
-    MemoryError,
-    tokenize.TokenError,
-)
-
-
-@dataclass(frozen=True)
-class NpyHead:
-    """What an npy array says of itself, checked: its bytes are there and of a type let through."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -145,7 +116,15 @@ def read_member(archive: Archive, name: str, kinds: str) -> NDArray[Any]:
     """One array of an npz."""
     member = archive.members[name]
     with archive.file.open(member) as inner:
-        return read_npy(inner, member.file_size, archive.shown, name, archive.max_bytes, kinds)
+        array = read_npy(inner, member.file_size, archive.shown, name, archive.max_bytes, kinds)
+        check_end(inner, archive.shown, name)
+        return array
+
+
+def check_end(member: IO[bytes], shown: str, name: str) -> None:
+    """Refuse a member that goes on after its array; only its end has its checksum compared."""
+    if member.read(1):
+        raise InputError(f"{shown}: {printable(name)}: holds more bytes than its shape needs")
 
 
 def write_npz(stream: IO[bytes], arrays: Mapping[str, Any]) -> None:
@@ -204,59 +183,3 @@ def _members(archive: zipfile.ZipFile, shown: str, max_bytes: int) -> dict[str, 
             raise InputError(f"{shown}: the parameter '{printable(name)}' is there twice")
         found[name] = member
     return found
-
-
-def read_npy_head(
-    stream: Any, size: int, shown: str, name: str, max_bytes: int, kinds: str
-) -> NpyHead:
-    """Read and check the head of an npy array of which ``size`` bytes are there."""
-    field = printable(name)
-    try:
-        version = npy.read_magic(stream)
-        header = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0}.get(version[0])
-        if header is None:
-            raise InputError(f"{shown}: {field}: npy version {version} is not read")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shape, fortran, dtype = header(stream)
-    except _HEADER_FAULTS as error:
-        raise InputError(
-            f"{shown}: {field}: is no valid npy array ({printable(str(error), 60)})"
-        ) from None
-    if dtype.hasobject:
-        raise InputError(
-            f"{shown}: {field}: holds Python objects (a pickle), which are never loaded; "
-            "save plain float arrays"
-        )
-    wide = dtype.kind not in "SU" and dtype.itemsize > 8
-    if dtype.kind not in kinds or wide or dtype.shape:
-        needed = (
-            "parameters are float16, float32 or float64" if kinds == "f" else "which is refused"
-        )
-        raise InputError(f"{shown}: {field}: has type {dtype}, {needed}")
-    # NumPy's own check takes a truth value for a number, and cannot make an array of it then.
-    odd = any(isinstance(extent, bool) or extent < 0 for extent in shape)
-    if odd or len(shape) > _MAX_DIMENSIONS:
-        raise InputError(f"{shown}: {field}: declares the shape {printable(str(shape))}")
-    wanted = math.prod(shape) * dtype.itemsize
-    if wanted > max_bytes or wanted > size:
-        raise InputError(
-            f"{shown}: {field}: declares {wanted:,} bytes, but only {size:,} are there"
-            if wanted > size
-            else f"{shown}: {field}: declares {wanted:,} bytes, more than {max_bytes:,}; "
-            "raise --max-bytes if that is right"
-        )
-    return NpyHead(shape, fortran, dtype)
-
-
-def read_npy(
-    stream: Any, size: int, shown: str, name: str, max_bytes: int, kinds: str
-) -> NDArray[Any]:
-    """Read an npy array from a stream that has ``size`` bytes of it left."""
-    head = read_npy_head(stream, size, shown, name, max_bytes, kinds)
-    raw = stream.read(head.nbytes)
-    if len(raw) != head.nbytes:
-        raise InputError(f"{shown}: {printable(name)}: is cut short")
-    flat = np.frombuffer(raw, dtype=head.dtype)
-    array = flat.reshape(head.shape, order="F" if head.fortran else "C")
-    return np.asarray(array, dtype=head.dtype.newbyteorder("="), order="C")

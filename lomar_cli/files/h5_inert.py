@@ -16,6 +16,7 @@ import h5py
 
 from lomar_cli.errors import InputError
 from lomar_cli.files.bombs import check_unpacked
+from lomar_cli.files.h5_chunks import MAX_RATIO, check_chunks
 from lomar_cli.files.text import printable
 
 MAX_OBJECTS = 100_000
@@ -25,8 +26,6 @@ _MAX_STRING_BYTES = 2**20
 _MAX_SCALAR_BYTES = 16 * 2**20
 _MAX_CHUNK_BYTES = 64 * 2**20
 _MAX_DEPTH = 2
-# The best that gzip can do; a data set that stores less than this was never written whole.
-_MAX_RATIO = 1100
 _ALLOWED_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 
 
@@ -120,9 +119,11 @@ def stored_bytes(named: str, item: h5py.Dataset) -> int:
     if item.chunks and math.prod(item.chunks) * width > _MAX_CHUNK_BYTES:
         raise InputError(f"{named}: has chunks of more than {_MAX_CHUNK_BYTES:,} bytes")
     declared = int(item.size or 0) * width
-    ratio = _MAX_RATIO if plist.get_nfilters() else 1
+    # What stores less than gzip at its best was never written whole.
+    ratio = MAX_RATIO if plist.get_nfilters() else 1
     if item.id.get_storage_size() * ratio < declared:
         raise InputError(f"{named}: declares more than the file stores")
+    check_chunks(named, item)
     return declared
 
 

@@ -20,6 +20,8 @@ from types import FrameType
 
 import h5py
 
+from lomar_cli.files.behind import WriteBehind
+
 
 class SteadyFile:
     """What h5py asks of a file object. ``error`` is the first write that failed, or None.
@@ -30,6 +32,7 @@ class SteadyFile:
     def __init__(self, path: Path) -> None:
         self._file = path.open("r+b", buffering=0)
         self._at = 0
+        self._behind = WriteBehind(self._file.fileno())
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -56,7 +59,9 @@ class SteadyFile:
         try:
             while self._sound() and done < len(view):
                 self._file.seek(self._at + done)
-                done += self._file.write(view[done:])
+                count = self._file.write(view[done:])
+                self._behind.wrote(count)
+                done += count
         except OSError as error:
             self.error = error
         self._at += len(view)
@@ -74,7 +79,10 @@ class SteadyFile:
         """Nothing is held back."""
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._behind.end()
+        finally:
+            self._file.close()
 
     def _sound(self) -> bool:
         return self.error is None and not self._file.closed

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files import h5
 from lomar_cli.files.importers.base import MAX_COUNT, from_bfloat16, to_bfloat16
-from lomar_cli.files.round import decode_name, encode_name
+from lomar_cli.files.round import Paths, as_paths, decode_name, encode_name
 
 BFLOAT16 = "bfloat16"
 _ATTRIBUTE = "stored_type"
@@ -52,6 +52,24 @@ def read_types(reader: h5.Reader) -> dict[str, str]:
                 raise reader.fault(where, f"{_ATTRIBUTE}: is none of {', '.join(sorted(_KINDS))}")
             found[decode_name(link)] = kind
     return found
+
+
+def types_of(paths: Paths) -> dict[str, str]:
+    """The types that were noted in a round's files, by parameter, where all of them say the same.
+
+    The files are those of a round that was opened, and so checked, already.
+    """
+    common: dict[str, str] | None = None
+    for path in as_paths(paths):
+        with h5.open_read(path, "round") as reader:
+            found = read_types(reader)
+        common = found if common is None else dict(common.items() & found.items())
+    return common or {}
+
+
+def still(tensors: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, str]:
+    """Those of ``types`` of whose tensor every number is still one of that type."""
+    return {n: k for n, k in types.items() if narrowed(tensors[n], k) is not tensors[n]}
 
 
 def narrowed(tensor: Any, kind: str) -> Any:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from lomar_cli.api import score_updates
 from lomar_cli.errors import InputError
-from lomar_cli.files.arrays import read_npy_head
 from lomar_cli.files.importers.base import One, fault, one_client
+from lomar_cli.files.npy import read_npy_head
 from lomar_cli.files.scores import WEIGHT, Scores
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.judge import ASIDE

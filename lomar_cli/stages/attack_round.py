@@ -16,6 +16,7 @@ from lomar_cli.attacks.registry import make_round_attack
 from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Round, create_round, open_round
+from lomar_cli.files.stored_types import still, types_of, write_types
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import Truth, read_truth
 from lomar_cli.stages.defender import flatten
@@ -80,7 +81,8 @@ def attack_round(
 ) -> Attacked:
     """Let clients of the round in ``path`` send what the attack ``name`` says.
 
-    All other clients' updates stay as they are, bit for bit. Nothing but the updates tells the
+    All other clients' updates stay as they are, bit for bit; the types that clients sent stay noted
+    for parameters whose numbers all still are of them. Nothing but the updates tells the
     attackers apart: clients are sorted by id, and ids and num_examples are like everyone's. The
     whole round is held in memory, some four times over.
     """
@@ -124,6 +126,8 @@ def attack_round(
             create_round(output, head, stage, force) as writer,
         ):
             writer.write(0, tensors)
+            # An attacker's numbers seldom are of the type of the others' parameters.
+            write_types(writer.handle, still(tensors, types_of(path)))
         notes = _notes(found, who, sources, done)
     return Attacked(len(head.clients), done.malicious, everyone, truth, notes)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import zip_longest
 from pathlib import Path
 
 from lomar_cli.errors import InputError, UsageError
@@ -53,7 +56,9 @@ class ClientFiles:
     def read(self, max_bytes: int, layers: Sequence[str] | None) -> Iterator[tuple[Path, One]]:
         """Each client's arrays, checked to be as the first one's; ``layers`` are patterns."""
         first: One | None = None
-        for path in self.files:
+        for path, then in zip_longest(self.files, self.files[1:]):
+            if then is not None:
+                _read_ahead(then)
             for found in registry.importer(path).read(path, max_bytes):
                 one = chosen(found, layers, path)
                 first = first or one
@@ -129,6 +134,19 @@ def client_counts(
                 "all of them with --weights"
             )
     return said
+
+
+def _read_ahead(path: Path) -> None:
+    """Let the kernel read a file that is wanted soon; no more than a hint."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    # What is wrong with the file, its reader will say.
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(handle)
 
 
 def _wide(kind: str) -> str:

@@ -28,6 +28,7 @@ from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
+from lomar_cli.stages.flat import Flat
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def dump(
     said = _said(head, differences, selection, client_pattern, shard)
     scored = [name for name in head.shapes if name not in head.buffers]
     direction = Direction(None if base is None else {name: base[name] for name in scored})
+    flat = Flat()
     begin(len(clients.names))
     counts: list[int | None] = []
     found: list[int] = []
@@ -131,7 +133,10 @@ def dump(
                 # In this order, as zip looks at the rows first and leaves the next file's client.
                 for row, (path, one) in zip(range(len(part.clients)), stream, strict=False):
                     digests.reach(path)
-                    direction.add({name: one.arrays[name] for name in scored})
+                    own_arrays = {name: one.arrays[name] for name in scored}
+                    direction.add(own_arrays)
+                    if base is not None:
+                        flat.add(part.clients[row], own_arrays)
                     sent = {n: difference(one.arrays, base, n, head)[None] for n in head.shapes}
                     writer.write(row, sent)
                     counts.append(one.num_examples)
@@ -145,7 +150,7 @@ def dump(
                 write_types(writer.handle, first.types if base is None else {})
             if target.number != target.of and target.of is not None:
                 before = _digest(target)
-    warnings = [*filter(None, [direction.warning()]), *_warned(output, files)]
+    warnings = [*filter(None, [direction.warning(), flat.warning()]), *_warned(output, files)]
     written = [target.path for target in files]
     head = replace(head, num_examples=np.array(found, np.int64))
     return Dumped(head, how, clients.ignored, warnings, written)

@@ -21,6 +21,7 @@ from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump import check_what, difference
+from lomar_cli.stages.flat import Flat
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,15 @@ def append(
             )
     given = read_sidecar(weights).num_examples if weights is not None else None
     direction = Direction(None if base is None else {n: base[n] for n in _scored(head)})
+    flat = Flat()
     counts = []
     for name, (path, one) in zip(clients.names, clients.read(max_bytes, layers), strict=True):
         _check(one, head, types, base, path, output)
         counts.append(_count(name, one, given, head, path, str(weights)))
-        direction.add({n: one.arrays[n] for n in _scored(head)})
+        arrays = {n: one.arrays[n] for n in _scored(head)}
+        direction.add(arrays)
+        if base is not None:
+            flat.add(name, arrays)
     begin(len(counts))
     done, total = 0, len(head.clients)
     again = zip(clients.names, counts, clients.read(max_bytes, layers), strict=True)
@@ -90,8 +95,8 @@ def append(
             raise type(error)(f"{error}; {done} of {len(counts)} clients were appended") from None
         done += 1
         advance(1)
-    warning = direction.warning()
-    return Appended(done, total, clients.ignored, [warning] if warning else [])
+    warnings = filter(None, [direction.warning(), flat.warning()])
+    return Appended(done, total, clients.ignored, list(warnings))
 
 
 def _head(output: Path) -> tuple[RoundHead, dict[str, str]]:

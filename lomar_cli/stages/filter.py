@@ -12,6 +12,7 @@ from lomar_cli.files.atomic import check_output
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, RoundHead, create_round, open_rounds
 from lomar_cli.files.scores import read_scores
+from lomar_cli.files.stored_types import types_of, write_types
 from lomar_cli.stages.verdict import rows_of
 
 # Clients copied at a time: as many as this holds, or one.
@@ -60,4 +61,6 @@ def filter_round(
                 block = {n: t[first : first + step][chosen] for n, t in tensors.items()}
                 writer.write(place, block)
                 place += int(chosen.sum())
+            # The rows are as they were, and so is what is known of them.
+            write_types(writer.handle, types_of(paths))
         return Filtered(head, len(keep) - len(rows), int((weight[rows] < 1).sum()))

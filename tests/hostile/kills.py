@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.commands import command_line, contents, environment, works
+from tests.experiments import made
 from tests.making import tensors, write_round
 
 COMMANDS = {
@@ -38,6 +39,7 @@ COMMANDS = {
     "export to a folder": "export round.h5 --folder -o OUT",
     "export scores": "export scores.h5 -o OUT.tsv",
     "drill": "drill small.h5 -o OUT --seeds 1 --shares 10% --attacks sign-flip --methods krum",
+    "report": "report results -o OUT",
 }
 # In place: what is killed is not a new file's making.
 APPEND = "dump late --differences --append -o OUT.h5"
@@ -55,6 +57,8 @@ def prepare(folder: Path) -> Path:
     works("score", folder / "round.h5", "-o", folder / "scores.h5")
     (folder / "truth.json").write_text('{"malicious": ["c1"]}')
     works("export", folder / "round.h5", "-o", folder / "clients")
+    plan = made.plan([made.setting("digits")], seeds=[0])
+    made.folder(folder / "results", plan, made.accuracies)
     late = tensors(1, seed=9, labels=10, features=2000)
     write_round(folder / "late.h5", late, ["late"])
     works("export", folder / "late.h5", "-o", folder / "late")

@@ -9,11 +9,13 @@ import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
+from lomar_cli.files.importers import hdf5
 from tests.commands import Ran, check_refused, environment, refused, works
 
 MARK = "LOMAR_TEST_WAS_RUN"
@@ -207,6 +209,30 @@ def test_zip_bombs(tmp_path):
     dump(tmp_path, "times its size", tmp_path / "c.npz")
 
 
+def npy_bytes(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+NAMED = npy_bytes(np.array(["ab", "cd"]))
+NPZ = {
+    "no text": ({"client_ids": NAMED[:-4] + struct.pack("<I", 0x110000)}, "client_ids"),
+    "texts of no length": ({"client_ids": NAMED.replace(b"<U2", b"<U0")}, "client_ids"),
+    "a row too much": ({"client_ids": NAMED, "w": npy_bytes(np.ones((2, 3))) + b"x"}, "w"),
+    "a shape that was made smaller": ({"w": npy_bytes(np.ones(3)).replace(b"(3,)", b"(2,)")}, "w"),
+}
+
+
+@pytest.mark.parametrize("what", NPZ)
+def test_npz(what, tmp_path):
+    members, mention = NPZ[what]
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        for name, content in {"w": npy_bytes(np.ones((2, 3))), **members}.items():
+            archive.writestr(f"{name}.npy", content)
+    dump(tmp_path, mention, tmp_path / "c.npz")
+
+
 def test_a_member_that_lies_before_the_archive(tmp_path):
     """The list of members says that it begins later than it does, so that offsets turn negative."""
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
@@ -275,6 +301,32 @@ def huge_chunk(handle):
     handle.create_dataset("layers/x", (2**30,), "f4", chunks=(2**28,), compression="gzip")
 
 
+def packed(handle, filters, stored, length=1024, chunk=1024):
+    """A data set of one chunk of these filters, with these bytes in its place."""
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((chunk,))
+    for each in filters:
+        getattr(plist, f"set_{each}")(*([6] if each == "deflate" else []))
+    space = h5py.h5s.create_simple((length,), (h5py.h5s.UNLIMITED,))
+    made = h5py.h5d.create(handle["layers"].id, b"x", h5py.h5t.IEEE_F32LE, space, plist)
+    made.write_direct_chunk((0,), stored)
+    return made
+
+
+def inflates(handle):
+    """64 KiB that HDF5 would make 64 MiB of for a chunk of 4 KiB."""
+    packed(handle, ["deflate"], zlib.compress(bytes(2**26), 9))
+
+
+def packed_twice(handle):
+    """300 bytes that HDF5 would make 64 MiB of."""
+    packed(handle, ["deflate", "deflate"], zlib.compress(zlib.compress(bytes(2**26), 9), 9))
+
+
+def gzip_and_then_others(handle):
+    packed(handle, ["deflate", "shuffle"], zlib.compress(bytes(4096)))
+
+
 def deep(handle):
     handle["layers/" + "/".join(["a"] * 60)] = np.ones(2)
 
@@ -297,7 +349,7 @@ def references(handle):
 
 HDF5 = [
     external, soft, cycle, twice, virtual, outside, lzf, petabytes, bomb, huge_chunk, deep,
-    named_type, strings, compound, references,
+    named_type, strings, compound, references, packed_twice, gzip_and_then_others,
 ]  # fmt: skip
 
 
@@ -311,6 +363,23 @@ def test_hdf5_like_keras(attack, tmp_path):
         handle["layers/dense/vars/0"] = np.ones((4, 3), "f4")
         attack(handle)
     dump(tmp_path, "layers" if attack is not cycle else "", path)
+
+
+def test_what_hdf5_would_inflate_without_end(tmp_path):
+    for name, content in (("x.h5", inflates), ("y.h5", honest)):
+        with h5py.File(tmp_path / name, "w") as handle:
+            handle["layers/dense/vars/0"] = np.ones((4, 3), "f4")
+            content(handle)
+    dump(tmp_path, "layers/x: has a chunk that unpacks to more", tmp_path / "x.h5")
+    found = next(iter(hdf5.read(tmp_path / "y.h5", 2**30))).arrays["layers/x"]
+    np.testing.assert_array_equal(found, np.arange(2**21, dtype=np.float32))
+
+
+def honest(handle):
+    """Chunks so large that they are unpacked to see, of every filter that is read."""
+    values = np.arange(2**21, dtype=np.float32)
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    handle.create_dataset("layers/x", data=values, chunks=(2**20 + 7,), **options)
 
 
 def protobuf(*fields):

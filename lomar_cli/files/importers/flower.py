@@ -15,8 +15,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.arrays import NPY, read_npy
+from lomar_cli.files.arrays import NPY
 from lomar_cli.files.importers.base import One, check_declared, fault, one_client
+from lomar_cli.files.npy import read_npy
 from lomar_cli.files.text import printable
 
 _NUMPY = b"numpy.ndarray"

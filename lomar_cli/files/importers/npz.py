@@ -7,6 +7,7 @@ a round. The clients are read one by one, so that memory is bounded by one of th
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ from lomar_cli.errors import InputError
 from lomar_cli.files.arrays import (
     EMPTY_ZIP,
     ZIP,
-    NpyHead,
+    check_end,
     open_zip,
     read_arrays,
     read_member,
-    read_npy_head,
 )
 from lomar_cli.files.importers.base import (
     CLIENT_IDS,
@@ -33,6 +33,7 @@ from lomar_cli.files.importers.base import (
     one_client,
     row_counts,
 )
+from lomar_cli.files.npy import NpyHead, read_exactly, read_npy_head
 from lomar_cli.files.text import printable
 
 
@@ -48,6 +49,9 @@ def clients(path: Path, max_bytes: int) -> list[str] | None:
         ids = read_member(archive, CLIENT_IDS, "U")
         if ids.ndim != 1:
             raise fault(shown, CLIENT_IDS, "must be a list of names")
+        # Python takes any number for a character here, and fails on such a text later.
+        if ids.size and ids.view(np.uint32).max() > sys.maxunicode:
+            raise fault(shown, CLIENT_IDS, "holds what is no text")
         return [str(name) for name in ids]
 
 
@@ -83,8 +87,8 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
 def _rows(stream: Any, head: NpyHead, shown: str, name: str) -> Iterator[NDArray[Any]]:
     shape = head.shape[1:]
     size = int(np.prod(shape, dtype=np.int64)) * head.dtype.itemsize
-    for _ in range(head.shape[0]):
-        raw = stream.read(size)
-        if len(raw) != size:
-            raise fault(shown, name, "is cut short")
-        yield np.frombuffer(raw, head.dtype).reshape(shape)
+    for row in range(head.shape[0]):
+        values = read_exactly(stream, size, shown, name).view(head.dtype).reshape(shape)
+        if row == head.shape[0] - 1:
+            check_end(stream, shown, name)
+        yield values
