@@ -72,7 +72,7 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
     clock = _Phases()
     base = start_model(job, state)
     root = start_root(job, state)
-    beside = {"history": earlier_rounds(job, state.round), "root": root}
+    history = earlier_rounds(job, state.round)
     dumped = _dump(job, state, inbox, base)
     clock.done("reading")
     warnings: list[str] = list(dumped)
@@ -89,7 +89,8 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
             jobs=judging.jobs,
             force=True,
             seed=judging.seed,
-            **beside,
+            history=history,
+            root=root,
         )
         write_scores(folder / TABLE, scores, "csv", force=True)
         notes += scores.notes
@@ -111,7 +112,8 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
                 max_weight_share=judging.max_weight_share,
                 assume_malicious=judging.assume_malicious,
                 pre=judging.pre,
-                **beside,
+                history=history,
+                root=root,
             )
             notes += done.notes
             warnings += done.warnings
