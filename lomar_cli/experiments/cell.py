@@ -66,13 +66,13 @@ class CellRun:
         return rows
 
     def time_training(self) -> float:
-        """Prepare the cell, train its first round, and say how many seconds that training took."""
+        """Prepare the cell and train its first round: the seconds of computing that this took."""
         self.folder.mkdir(parents=True, exist_ok=True)
         split = self._split()
         self._first(split)
-        began = time.perf_counter()
+        began = time.process_time()
         self._train(split, self._made(1), self._model(0), 1)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     def _resume(self) -> tuple[int, list[dict[str, Any]]]:
         """The last complete round and its rows; from the start when they cannot be trusted."""

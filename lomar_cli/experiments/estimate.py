@@ -30,8 +30,10 @@ from lomar_cli.stages.elsewhere import Place
 _OVERHEAD = 0.15
 # A scoring method's time in products of all pairs of clients; most take 3 to 10.
 _PRODUCTS = 6
-_PROBED_CLIENTS = 4
-_PROBED_STEPS = (1, 4)
+# Clients and steps of one trial after another, until the steps take long enough to be told from
+# the writing of files: a small model's do after hundreds, a large one's at once.
+_TRIALS = ((4, 4), (16, 32), (16, 512))
+_LONG = 0.25
 
 
 @dataclass(frozen=True)
@@ -98,44 +100,71 @@ def _steps(cell: Cell, examples: int) -> int:
 
 def _probe(cell: Cell, data_dir: Path | None) -> _Pace:
     """Train a few clients for a few steps: the times of a client and of a step."""
-    times: list[float] = []
+    about = registry.entry(cell.data["name"])
+    most = int(cell.data.get("clients", about.clients))
+    data = _even(cell, data_dir, most)
     with tempfile.TemporaryDirectory() as folder:
-        for steps in (*_PROBED_STEPS[:1], *_PROBED_STEPS):
-            data = {**cell.data, "clients": _PROBED_CLIENTS}
-            if SCHEMES[data.get("scheme", "paper")].grouped:
-                # Groups differ in size: a client of an even share stands for them.
-                data["scheme"] = "iid"
-            if "samples_per_client" not in data and registry.entry(data["name"]).samples is None:
-                # An even share of the data, as the cell would give it.
-                named = data.get("file")
-                given = {key: data[key] for key in LOADER if key in data}
-                loaded = registry.load(
-                    data["name"], data_dir, Path(named) if named is not None else None, given
-                )
-                size = len(loaded.y_train)
-                clients = cell.data.get("clients", registry.entry(data["name"]).clients)
-                data["samples_per_client"] = max(1, size // clients)
-            tried = Cell(
-                cell.setting,
-                data,
-                {"name": "none"},
-                {**cell.training, "local_steps": steps},
-                {"name": "probe"},
-                1,
-                2,
-                0,
-            )
-            run = CellRun(tried, Path(folder) / str(len(times)), Place(data_dir), "all")
-            times.append(run.time_training())
-        made = run.folder / "round-0001.h5"
-        with open_round(made) as found:
+        trial = _Trial(cell, data, data_dir, Path(folder))
+        # The first try pays for imports and for reading the data.
+        trial.seconds(1, 1)
+        examples, parameters = trial.sizes()
+        whole = _steps(cell, examples)
+        for clients, steps in _TRIALS:
+            clients, steps = min(clients, most), max(2, min(steps, whole))
+            one, few = trial.seconds(1, 1), trial.seconds(clients, 1)
+            many = trial.seconds(clients, steps)
+            if many - few > _LONG:
+                break
+    step = max(0.0, many - few) / (steps - 1) / clients
+    # What a round costs whatever its clients are is counted beside training.
+    client = max(0.0, few - one) / max(1, clients - 1) - step
+    return _Pace(max(0.0, client), step, parameters, examples, _product())
+
+
+def _even(cell: Cell, data_dir: Path | None, clients: int) -> dict[str, Any]:
+    """The cell's data with as many samples a client as an even share is."""
+    data = dict(cell.data)
+    if SCHEMES[data.get("scheme", "paper")].grouped:
+        # Groups differ in size: a client of an even share stands for them.
+        data["scheme"] = "iid"
+    if "samples_per_client" not in data and registry.entry(data["name"]).samples is None:
+        named = data.get("file")
+        given = {key: data[key] for key in LOADER if key in data}
+        path = Path(named) if named is not None else None
+        loaded = registry.load(data["name"], data_dir, path, given)
+        data["samples_per_client"] = max(1, len(loaded.y_train) // clients)
+    return data
+
+
+@dataclass
+class _Trial:
+    """Rounds of one training, without an attack, that were run to be timed."""
+
+    cell: Cell
+    data: dict[str, Any]
+    data_dir: Path | None
+    folder: Path
+    count: int = 0
+
+    def seconds(self, clients: int, steps: int) -> float:
+        """Train that many clients for that many steps."""
+        self.count += 1
+        training = {**self.cell.training, "local_steps": steps}
+        data = {**self.data, "clients": clients}
+        one = ({"name": "none"}, training, {"name": "probe"}, 1, 2, 0)
+        run = CellRun(
+            Cell(self.cell.setting, data, *one), self._made(), Place(self.data_dir), "all"
+        )
+        return run.time_training()
+
+    def sizes(self) -> tuple[int, int]:
+        """A client's samples and the parameters of the model, of the last round that was run."""
+        with open_round(self._made() / "round-0001.h5") as found:
             parameters = found.updates.size
-        examples = len(read_split(run.folder / "clean.h5").samples[0])
-    # The first try pays for imports.
-    few, many = times[1:]
-    step = max(0.0, many - few) / (_PROBED_STEPS[1] - _PROBED_STEPS[0]) / _PROBED_CLIENTS
-    client = max(0.0, few / _PROBED_CLIENTS - _PROBED_STEPS[0] * step)
-    return _Pace(client, step, parameters, examples, _product())
+        return len(read_split(self._made() / "clean.h5").samples[0]), parameters
+
+    def _made(self) -> Path:
+        return self.folder / str(self.count)
 
 
 def _product() -> float:

@@ -1,7 +1,8 @@
 """Softmax regression, trained for many clients together in NumPy; needs no torch on a CPU.
 
 Two small matrix products a client and step are most of the work, and BLAS does these as fast from
-NumPy as it does large ones. On other devices ``logistic_device`` does the same with torch.
+NumPy as it does large ones. Clients with few samples for their features go by ``logistic_dual``. On
+other devices ``logistic_device`` does the same with torch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.data.dataset import Dataset
 from lomar_cli.files.updates import OutputLayer
+from lomar_cli.learning import logistic_dual
 from lomar_cli.learning.registry import ClientData, Training
 from lomar_cli.learning.schedule import Arrays, batches, client_rng, in_groups, schedule
 from lomar_cli.threads import one_blas_thread
@@ -69,7 +71,7 @@ def train(
     def work(group: Sequence[ClientData]) -> Arrays:
         # A diverging client is found by its result, which is not finite.
         with np.errstate(over="ignore", invalid="ignore"):
-            done = _train_group(dataset.x_train, dataset.scale, weight, bias, group, training)
+            done = _train_all(dataset.x_train, dataset.scale, weight, bias, group, training)
         advance(len(group))
         return done
 
@@ -121,6 +123,29 @@ class _Room:
         slope /= slope.sum(axis=0)
         slope.reshape(-1)[target.reshape(-1) * len(self.places) + self.places] -= 1
         slope *= share
+
+
+def _train_all(
+    features: NDArray[Any],
+    scale: float,
+    weight: Floats,
+    bias: Floats,
+    group: Sequence[ClientData],
+    training: Training,
+) -> Arrays:
+    labels, width = weight.shape
+    dual = np.array([logistic_dual.pays(client, training, width, labels) for client in group])
+    together = [client for client, alone in zip(group, dual, strict=True) if not alone]
+    if len(together) == len(group):
+        return _train_group(features, scale, weight, bias, group, training)
+    w = np.empty((len(group), *weight.shape), np.float32)
+    b = np.empty((len(group), len(bias)), np.float32)
+    for i in np.flatnonzero(dual).tolist():
+        w[i], b[i] = logistic_dual.train(features, scale, weight, bias, group[i], training)
+    if together:
+        rest = _train_group(features, scale, weight, bias, together, training)
+        w[~dual], b[~dual] = rest["fc.weight"], rest["fc.bias"]
+    return {"fc.weight": w, "fc.bias": b}
 
 
 def _train_group(

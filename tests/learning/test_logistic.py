@@ -14,7 +14,7 @@ from lomar_cli.learning.registry import ClientData, Training
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from lomar_cli.learning import logistic, logistic_device  # noqa: E402
+from lomar_cli.learning import logistic, logistic_device, logistic_dual  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,26 @@ def test_equals_the_loop(digits, training):
     found = train_all(digits, start, clients, training)
     for place, client in enumerate(clients):
         weight, bias = one_by_one(digits, start, client, training)
+        np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
+        np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
+
+
+def test_few_samples_of_many_features(digits):
+    """Clients that are trained by the products of their samples, beside one that is not."""
+    wide = dataclasses.replace(digits, x_train=np.tile(digits.x_train, (1, 20)))
+    clients = clients_of(wide, [40, 23, 900, 5, 1])
+    training = Training(epochs=4, batch_size=10, lr=0.02)
+    width = wide.x_train.shape[1]
+    ways = [logistic_dual.pays(client, training, width, 10) for client in clients]
+    assert ways == [True, True, False, True, True]
+    rng = np.random.default_rng(1)
+    start = {
+        "fc.weight": (0.1 * rng.standard_normal((10, width))).astype(np.float32),
+        "fc.bias": (0.1 * rng.standard_normal(10)).astype(np.float32),
+    }
+    found = train_all(wide, start, clients, training)
+    for place, client in enumerate(clients):
+        weight, bias = one_by_one(wide, start, client, training)
         np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
         np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
 
