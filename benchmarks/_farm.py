@@ -1,8 +1,8 @@
 """A Dask scheduler and many small workers, each a process of one thread on loopback.
 
 Workers are forked from a process that has loaded everything: fifty start in seconds, and share what
-they loaded. None has a nanny: one that is killed is gone. What a worker does by the clock, tens of
-times a second, is set to seconds: fifty on two cores would do little else.
+they loaded. None has a nanny: one that is killed is gone. What a process does by the clock, tens
+of times a second, is set to seconds: fifty on two cores would do little else.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _RARELY = {
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.worker.memory.monitor-interval": "2s",
     "distributed.worker.profile.enabled": False,
+    # A process that gets no core for 30 s would pass for a dead one.
+    "distributed.comm.timeouts.tcp": "600s",
+    "distributed.comm.timeouts.connect": "600s",
 }
 
 
@@ -55,6 +58,7 @@ class Farm:
     """``address`` of the scheduler; ``processes`` are the workers', in no order."""
 
     def __init__(self, workers: int, memory_limit: int, folder: Path) -> None:
+        dask.config.set(_RARELY)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_LOADED)
         # Python 3.11 does not tell that process where this one finds its modules.
@@ -143,6 +147,7 @@ def _read() -> int:
 
 def _schedule(told: Connection) -> None:
     _quiet()
+    dask.config.set(_RARELY)
 
     async def run() -> None:
         async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
