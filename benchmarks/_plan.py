@@ -1,4 +1,8 @@
-"""A model of ``score --cluster`` for rounds that are too large to be tried here."""
+"""A model of ``score --cluster`` for rounds that are too large to be tried here.
+
+How many calls there are is the code's own reckoning (``stages.far``), for a round in shards of the
+same number of clients. ``cluster_simulated.py`` compares it with what a cluster does.
+"""
 
 from __future__ import annotations
 
@@ -35,41 +39,95 @@ CONSTANTS = Constants(
 )
 
 
-def plan(
-    clients: int, parameters: int, machines: int, processes: int, of: Constants, itemsize: int = 4
-) -> Iterator[str]:
-    """Time, memory and network of a round on ``machines`` with ``processes`` workers each."""
-    workers = machines * processes
-    size = clients * parameters * itemsize
-    square = clients * clients * itemsize
-    checks = math.ceil(size / CHECKED)
-    sums = max(1, size // max(SUMMED, _TIMES * square))
-    waves = math.ceil(sums / workers)
-    storage = size / min(of.storage, machines * of.network)
-    check = max(size / of.check / workers, storage)
-    one = size / sums
-    distances = clients * one / itemsize / of.flops
-    compute = one / of.read + one / of.course + distances
-    summing = max(waves * compute, storage)
-    moved = (sums - 1) * square
-    # Adding goes on while others sum; what is left is the last way up the tree.
-    depth = math.ceil(math.log2(max(2, sums)))
-    adding = depth * (square / of.network + square / of.add)
-    adding += moved / (machines * of.network) + moved / of.add / workers
-    calls = (checks + 2 * sums) * of.call
-    together = max(check + summing + adding, calls) + of.judge
-    yield f"{size / 1e12:.2f} TB, {workers} workers; {checks:,} checks, {sums:,} sums"
-    yield f"check clients: {check:,.0f} s (all storage can give: {storage:,.0f} s)"
-    yield (
-        f"sum over parameters: {summing:,.0f} s, {waves} calls a worker at most, {compute:,.0f} s "
-        f"each: {distances:,.0f} s distances, {one / of.course:,.0f} s course, "
-        f"{one / of.read:,.0f} s reading"
-    )
-    yield f"add the sums: {adding:,.0f} s; {moved / machines / 1e9:.1f} GB moved a machine"
-    yield f"the scheduler is busy for {calls:,.0f} s beside these"
-    yield f"judge: {of.judge:,.0f} s in one process"
-    yield f"together: {together:,.0f} s; {2 * size / machines / 1e9:,.0f} GB read a machine"
-    yield (
-        f"memory: {3 * square / 1e9:.1f} GB of sums a worker, {processes * 3 * square / 1e9:.0f} "
-        "GB a machine, and a quarter of --memory each for blocks"
-    )
+@dataclass(frozen=True)
+class Plan:
+    """A round on ``machines`` with ``processes`` workers each; sizes in bytes, times in seconds."""
+
+    clients: int
+    parameters: int
+    machines: int
+    processes: int
+    shards: int
+    of: Constants = CONSTANTS
+    itemsize: int = 4
+    checked: int = CHECKED
+    summed: int = SUMMED
+    memory: int = 2**31
+
+    @property
+    def workers(self) -> int:
+        return self.machines * self.processes
+
+    @property
+    def size(self) -> int:
+        return self.clients * self.parameters * self.itemsize
+
+    @property
+    def square(self) -> int:
+        """The n x n sum that a call returns."""
+        return self.clients**2 * self.itemsize
+
+    @property
+    def checks(self) -> int:
+        step = max(1, self.checked // (self.parameters * self.itemsize))
+        return self.shards * math.ceil(math.ceil(self.clients / self.shards) / step)
+
+    @property
+    def sums(self) -> int:
+        stretches = math.ceil(self.size / (self.memory // 16))
+        return min(stretches, max(1, self.size // max(self.summed, _TIMES * self.square)))
+
+    @property
+    def calls(self) -> int:
+        """All that the scheduler has to do: a sum but the first is added to another."""
+        return self.checks + 2 * self.sums - 1
+
+    @property
+    def moved(self) -> int:
+        """What workers send each other: one of the two sums that are added."""
+        return (self.sums - 1) * self.square
+
+    def one_sum(self) -> tuple[float, float, float]:
+        """CPU seconds of a call: reading, where updates point, distances."""
+        one = self.size / self.sums
+        distances = self.clients * one / self.itemsize / self.of.flops
+        return one / self.of.read, one / self.of.course, distances
+
+    def lines(self) -> Iterator[str]:
+        of, waves = self.of, math.ceil(self.sums / self.workers)
+        storage = self.size / min(of.storage, self.machines * of.network)
+        check = max(self.size / of.check / self.workers, storage)
+        reading, course, distances = self.one_sum()
+        compute = reading + course + distances
+        summing = max(waves * compute, storage)
+        # Adding goes on while others sum; what is left is the last way up the tree.
+        depth = math.ceil(math.log2(max(2, self.sums)))
+        adding = depth * (self.square / of.network + self.square / of.add)
+        adding += self.moved / (self.machines * of.network) + self.moved / of.add / self.workers
+        calls = self.calls * of.call
+        together = max(check + summing + adding, calls) + of.judge
+        yield (
+            f"{self.size / 1e12:.2f} TB, {self.workers} workers; {self.checks:,} checks, "
+            f"{self.sums:,} sums"
+        )
+        yield f"check clients: {check:,.0f} s (all storage can give: {storage:,.0f} s)"
+        yield (
+            f"sum over parameters: {summing:,.0f} s, {waves} calls a worker at most, "
+            f"{compute:,.0f} s each: {distances:,.0f} s distances, {course:,.0f} s course, "
+            f"{reading:,.0f} s reading"
+        )
+        yield (
+            f"add the sums: {adding:,.0f} s; {self.moved / self.machines / 1e9:.1f} GB moved a "
+            "machine"
+        )
+        yield f"the scheduler is busy for {calls:,.0f} s beside these"
+        yield f"judge: {of.judge:,.0f} s in one process"
+        yield (
+            f"together: {together:,.0f} s; {2 * self.size / self.machines / 1e9:,.0f} GB read a "
+            "machine"
+        )
+        sums = 3 * self.square
+        yield (
+            f"memory: {sums / 1e9:.1f} GB of sums a worker, {self.processes * sums / 1e9:.0f} GB "
+            "a machine, and a quarter of --memory each for blocks"
+        )

@@ -5,13 +5,15 @@
 For each number of workers, ``--cluster local:N`` against ``--jobs N``: the time of a call that does
 nothing; the time of a sweep of small cells (8 clients of digits, 6 rounds), and of training 200
 clients, with the bytes that go through the scheduler. Engines take turns, each is warmed up by one
-turn that is not counted, and medians are shown. Look at the ratios: others may use the machine.
+turn that is not counted, and medians are shown. CPU seconds are those of this process, in which
+Dask's scheduler is, and of the engine's own workers: where others use the machine, look at these.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import pickle
 import statistics
 import tempfile
@@ -19,6 +21,8 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from lomar_cli.engine.base import Engine
 from lomar_cli.engine.build import this_build
@@ -55,6 +59,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=24)
     parser.add_argument("--turns", type=int, default=3)
     told = parser.parse_args()
+    print(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     text = f"seeds = {list(range(told.cells))}\n{SWEEP}"
     plan = make_plan(tomllib.loads(text), "benchmark", False, "benchmark")
     with tempfile.TemporaryDirectory() as name:
@@ -71,6 +76,7 @@ def compare(count: int, cells: list, folder: Path, turns: int) -> None:
     with contextlib.ExitStack() as stack:
         dask = stack.enter_context(open_engine(f"local:{count}"))
         print(f"{count} workers: started and checked in {time.perf_counter() - began:.1f} s")
+        workers = {child.pid for child in psutil.Process().children(recursive=True)}
         engines = {"dask": dask, "jobs": local_engine(count)}
         tried: dict[str, Callable[[Engine], object]] = {
             "a call that does nothing": nothing,
@@ -79,21 +85,34 @@ def compare(count: int, cells: list, folder: Path, turns: int) -> None:
         }
         each = {"a call that does nothing": CALLS, "a client of 200 trained": 200}
         for what, run in tried.items():
-            took: dict[str, list[float]] = {name: [] for name in engines}
+            clock: dict[str, list[float]] = {name: [] for name in engines}
+            cpu: dict[str, list[float]] = {name: [] for name in engines}
             for turn in range(turns + 1):
                 for name, engine in engines.items():
-                    start = time.perf_counter()
+                    before, start = spent(workers, name == "dask"), time.perf_counter()
                     run(engine)
                     if turn:
-                        took[name].append(time.perf_counter() - start)
-            middle = {name: statistics.median(some) for name, some in took.items()}
+                        clock[name].append(time.perf_counter() - start)
+                        cpu[name].append(spent(workers, name == "dask") - before)
             number = each.get(what, len(cells))
-            print(
-                f"  {what:26} dask {1e3 * middle['dask'] / number:8.2f} ms, "
-                f"jobs {1e3 * middle['jobs'] / number:8.2f} ms, "
-                f"ratio {middle['dask'] / middle['jobs']:.2f}",
-                flush=True,
-            )
+            for unit, some in (("ms", clock), ("CPU ms", cpu)):
+                dask_s, jobs_s = (statistics.median(some[name]) / number for name in engines)
+                print(
+                    f"  {what:26} dask {1e3 * dask_s:8.2f} {unit}, jobs {1e3 * jobs_s:8.2f} "
+                    f"{unit}, ratio {dask_s / jobs_s:.2f}",
+                    flush=True,
+                )
+
+
+def spent(workers: set[int], theirs: bool) -> float:
+    """CPU seconds of this process, and of its children that are among ``workers`` or are not."""
+    total = time.process_time()
+    for child in psutil.Process().children(recursive=True):
+        if (child.pid in workers) == theirs:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def nothing(engine: Engine) -> None:

@@ -14,7 +14,6 @@ sums, for distances of 10,000 clients that nobody measured. ``plan`` puts consta
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import resource
 import tempfile
@@ -24,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _plan import CONSTANTS, plan
+from _noise import FEATURES, LABELS, write
+from _plan import Plan
 from numpy.typing import NDArray
 
 from lomar_cli.engine.base import Engine
 from lomar_cli.engine.opened import open_engine
-from lomar_cli.files.round import RoundHead, Shard, create_round, open_round, open_rounds
+from lomar_cli.files.round import open_round, open_rounds
 from lomar_cli.files.stretches import stretches
 from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring.base import RoundView
@@ -41,7 +41,7 @@ from lomar_cli.stages import far
 from lomar_cli.stages.score import score
 from lomar_cli.threads import one_blas_thread
 
-SHARDS, LABELS, FEATURES = 4, 10, 64
+SHARDS = 4
 MB = 1e6
 
 
@@ -77,7 +77,7 @@ def calls(given: argparse.Namespace) -> None:
 def whole_round(given: argparse.Namespace) -> None:
     """The round by the workers, phase by phase, and streamed here."""
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        paths = write(Path(folder), given.clients, given.parameters)
+        paths = write(Path(folder), given.clients, given.parameters, SHARDS)
         size = sum(path.stat().st_size for path in paths)
         print(f"{given.clients:,} clients x {given.parameters:,}: {size / MB:,.0f} MB in {SHARDS}")
         start, cpu = time.perf_counter(), time.process_time()
@@ -227,7 +227,7 @@ class Made:
 
 
 def planned(given: argparse.Namespace) -> None:
-    for line in plan(10_000, 25_000_000, 50, 16, CONSTANTS):
+    for line in Plan(10_000, 25_000_000, 50, 16, shards=20).lines():
         print(line)
 
 
@@ -239,40 +239,6 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "judge": judge,
     "plan": planned,
 }
-
-
-def write(folder: Path, clients: int, parameters: int, shards: int = SHARDS) -> list[Path]:
-    """A round of noise around a common course, each client of its own length, as a set."""
-    rng = np.random.default_rng(0)
-    inner = parameters - LABELS * (FEATURES + 1)
-    shapes = {"body": (inner,), "fc.weight": (LABELS, FEATURES), "fc.bias": (LABELS,)}
-    common = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
-    edges = [clients * part // shards for part in range(shards + 1)]
-    paths, before = [], ""
-    for number, (start, stop) in enumerate(itertools.pairwise(edges), 1):
-        head = RoundHead(
-            clients=[f"c{row:05}" for row in range(start, stop)],
-            num_examples=np.ones(stop - start, np.int64),
-            shapes=shapes,
-            dtypes=dict.fromkeys(shapes, np.dtype(np.float32)),
-            output=OutputLayer("fc.weight", "fc.bias", 0),
-            labels=[],
-            round_number=1,
-            base_sha256="",
-        )
-        path = folder / f"round-{number}.h5"
-        with create_round(path, head, [], shard=Shard(number, shards, before)) as writer:
-            for row in range(stop - start):
-                length = np.float32(rng.uniform(0.7, 1.3))
-                sent = {}
-                for name, array in common.items():
-                    noise = rng.standard_normal(array.shape, dtype=np.float32)
-                    sent[name] = length * (array + noise)[None]
-                writer.write(row, sent)
-        with open_round(path, -1, verify=False) as found:
-            before = found.sha256
-        paths.append(path)
-    return paths
 
 
 def took(what: str, start: float, cpu: float, size: int) -> None:

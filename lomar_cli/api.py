@@ -49,8 +49,8 @@ def score_updates(
 
     Args:
         updates: each client's update by its id: arrays by parameter name, all alike, or a list of
-            arrays, which are then named ``"0"``, ``"1"`` and so on. float16, float32 or float64.
-            Integers and running statistics are not scored.
+            arrays, which are then named ``"0"``, ``"1"`` and so on. float16, float32 or float64,
+            or JAX's bfloat16. Integers and running statistics are not scored.
         base_model: when given, ``updates`` hold trained parameters and this is what they started
             from; the difference is judged.
         output_layer: the weight that holds a block per label, or ``"none"``; None finds it where
@@ -114,7 +114,13 @@ def score_updates(
 def _one(shown: str, arrays: Named) -> One:
     if not isinstance(arrays, Mapping):
         arrays = {str(place): array for place, array in enumerate(arrays)}
-    return one_client(shown, {name: np.asarray(array) for name, array in arrays.items()})
+    return one_client(shown, {name: _numbers(array) for name, array in arrays.items()})
+
+
+def _numbers(array: Any) -> NDArray[Any]:
+    made = np.asarray(array)
+    # JAX's, for which NumPy has no type of its own.
+    return made.astype(np.float32) if made.dtype.name == "bfloat16" else made
 
 
 def _stacked(name: str, clients: Sequence[One], base: One | None) -> NDArray[Any]:

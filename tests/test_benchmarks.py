@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lomar_cli.engine.local import Serial
+from lomar_cli.files.round import open_rounds
 from lomar_cli.learning.metrics import auc
+from lomar_cli.scoring.sums import Wanted
+from lomar_cli.stages import far
 
 ROOT = Path(__file__).parent.parent
 
@@ -247,3 +251,34 @@ def test_tables_of_the_page(tmp_path, monkeypatch):
         "| a | 0.9 (0.8) | 0.5 (0.4) |",
         "| taught separator | 1.0 | 0.99 |",
     ]
+
+
+def test_the_plan_of_a_cluster_counts_what_the_code_asks_for(tmp_path, monkeypatch):
+    from _noise import write
+    from _plan import Plan
+
+    counted = {}
+
+    class Counting(Serial):
+        def unordered(self, function, calls, *more):
+            asked = list(calls)
+            counted[function.__name__] = len(asked)
+            return super().unordered(function, asked, *more)
+
+        def total(self, function, calls, add):
+            asked = list(calls)
+            counted[function.__name__] = len(asked)
+            return super().total(function, asked, add)
+
+    checked, summed, memory = 30_000, 1000, 2**16
+    monkeypatch.setattr(far, "CHECKED", checked)
+    monkeypatch.setattr(far, "SUMMED", summed)
+    monkeypatch.setattr(far, "_LEAST_WIDTH", 2**10)
+    plan = Plan(44, 3000, 1, 1, 4, checked=checked, summed=summed, memory=memory)
+    with open_rounds(write(tmp_path, 44, 3000, 4), updates=False) as found:
+        engine = Counting()
+        far._checked(engine, found)
+        far._Workers(engine, found, found.updates, memory, "cpu").whole(Wanted(), np.arange(44))
+    assert counted == {"check_clients": plan.checks, "make_sums": plan.sums}
+    # Two of eleven clients at once; what is summed is twice the n x n sum.
+    assert (plan.checks, plan.sums) == (24, 34)

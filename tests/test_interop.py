@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +127,79 @@ def test_numpy(samples, tmp_path, monkeypatch):
     names = {"updates": updates, "counts": counts}
     exec(memory, names)
     assert flagged == set(names["flagged"]) >= FLIPPED
+
+
+def test_jax(samples, tmp_path, monkeypatch):
+    """From a tree of JAX arrays."""
+    jax = pytest.importorskip("jax", reason="the recipe needs jax")
+    traverse = pytest.importorskip("flax.traverse_util", reason="the recipe needs flax")
+    numbers = jax.numpy
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clients").mkdir()
+    start = {"params": {"head": {"kernel": numbers.zeros((64, 10)), "bias": numbers.zeros(10)}}}
+
+    def loss(tree, x, y):
+        head = tree["params"]["head"]
+        scores = jax.nn.log_softmax(x @ head["kernel"] + head["bias"])
+        return -scores[numbers.arange(len(y)), y].mean()
+
+    slope = jax.jit(jax.grad(loss))
+    updates = {}
+    for client, (x, y) in samples.items():
+        tree = start
+        for _ in range(20):
+            tree = jax.tree.map(lambda a, g: a - 0.5 * g, tree, slope(tree, x, y))
+        update = traverse.flatten_dict(tree, sep="/")
+        updates[str(client)] = update
+        exec(blocks("NumPy and JAX", "python")[0], {**locals(), "count": len(y)})
+    printed = commands("NumPy and JAX")
+    assert {line.split()[0] for line in printed.splitlines() if " remove " in line} == FLIPPED
+    for update in updates.values():
+        update["params/head/bias"] = update["params/head/bias"].astype(numbers.bfloat16)
+    names = {"updates": updates, "counts": dict.fromkeys(updates, 120)}
+    exec(blocks("NumPy and JAX", "python")[1], names)
+    assert set(names["flagged"]) == FLIPPED
+
+
+def test_keras(samples, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pytest.importorskip("jax", reason="the recipe is run with Keras on JAX")
+    keras = pytest.importorskip("keras", reason="the recipe needs keras")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clients").mkdir()
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    hidden = [layers.Input((64,)), layers.Dense(16, "relu"), layers.BatchNormalization()]
+    model = keras.Sequential([*hidden, layers.Dense(10, "softmax")])
+    (recipe,) = blocks("Keras", "python")
+    for client, (x, y) in samples.items():
+        trained = keras.models.clone_model(model)
+        trained.set_weights(model.get_weights())
+        trained.compile(keras.optimizers.SGD(0.3), "sparse_categorical_crossentropy")
+        trained.fit(x, y, epochs=5, batch_size=20, verbose=0)
+        exec(recipe, {"model": model, "trained": trained, "client": client})
+    printed = commands("Keras")
+    assert {line.split()[0] for line in printed.splitlines() if " remove " in line} == FLIPPED
+    with open_round(tmp_path / "round.h5") as found:
+        head = found.head
+    assert head.output.weight == "layers/dense_1/vars/0"
+    assert head.buffers == {f"layers/batch_normalization/vars/{number}" for number in (2, 3)}
+
+
+def test_nvflare(tmp_path):
+    """In NVFlare's simulator, every site a process."""
+    pytest.importorskip("nvflare", reason="the recipe needs nvflare")
+    (tmp_path / "lomar_aggregator.py").write_text(blocks("NVFlare", "python")[0])
+    root = Path(__file__).resolve().parents[1]
+    job = root / "tests" / "integrations" / "nvflare_app" / "job.py"
+    done = subprocess.run(
+        [sys.executable, str(job), str(tmp_path / "workspace")],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=1200,
+    )
+    flipped = sorted(f"site-{int(client) + 1}" for client in FLIPPED)
+    assert (done.stdout + done.stderr).count(f"left out: {flipped}") == 2

@@ -35,15 +35,7 @@ def command(
             help="Share out the weight of removed clients, or not, as eq. 3 is printed.",
         ),
     ] = True,
-    pre: Annotated[
-        str | None,
-        typer.Option(
-            "--pre",
-            metavar="LIST",
-            help="What is done to the updates before the rule sees them, in this order: nnm, "
-            "bucketing, arc, clipping ('lomar list pre').",
-        ),
-    ] = None,
+    pre: aggregate_options.Pre = None,
     weights: aggregate_options.Weights = "examples",
     max_weight_share: aggregate_options.MaxWeightShare = None,
     assume_malicious: options.AssumeMalicious = None,

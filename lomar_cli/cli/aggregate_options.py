@@ -1,4 +1,5 @@
-"""Options of ``aggregate`` that ``watch`` has as well: the rule, and how clients weigh."""
+"""Options of ``aggregate`` that ``watch`` has as well: the rule, what comes before it, and
+how clients weigh."""
 
 from __future__ import annotations
 
@@ -7,6 +8,15 @@ from typing import Annotated
 import typer
 
 Rule = Annotated[str, typer.Option("--rule", help="How to aggregate: see 'lomar list rules'.")]
+Pre = Annotated[
+    str | None,
+    typer.Option(
+        "--pre",
+        metavar="LIST",
+        help="What is done to the updates before the rule sees them, in this order: nnm, "
+        "bucketing, arc, clipping ('lomar list pre').",
+    ),
+]
 Weights = Annotated[
     str,
     typer.Option(

@@ -26,22 +26,8 @@ def command(
     layers: options.Layers = None,
     output_layer: dump_options.OutputLayer = None,
     label_axis: dump_options.LabelAxis = None,
-    include: Annotated[
-        str | None,
-        typer.Option(
-            "--include",
-            metavar="LIST",
-            help="Score these although they are integers or running statistics.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        str | None,
-        typer.Option(
-            "--exclude",
-            metavar="LIST",
-            help="Do not score these either, by name or pattern; they are aggregated all the same.",
-        ),
-    ] = None,
+    include: dump_options.Include = None,
+    exclude: dump_options.Exclude = None,
     weights: Annotated[
         Path | None,
         typer.Option(

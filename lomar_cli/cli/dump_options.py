@@ -31,6 +31,22 @@ LabelAxis = Annotated[
     int | None,
     typer.Option("--label-axis", help="Its axis over labels: 0 in torch, 1 in Keras and JAX."),
 ]
+Include = Annotated[
+    str | None,
+    typer.Option(
+        "--include",
+        metavar="LIST",
+        help="Score these although they are integers or running statistics.",
+    ),
+]
+Exclude = Annotated[
+    str | None,
+    typer.Option(
+        "--exclude",
+        metavar="LIST",
+        help="Do not score these either, by name or pattern; they are aggregated all the same.",
+    ),
+]
 ClientPattern = Annotated[
     str | None,
     typer.Option(

@@ -61,10 +61,24 @@ def command(
     client_pattern: dump_options.ClientPattern = None,
     output_layer: dump_options.OutputLayer = None,
     label_axis: dump_options.LabelAxis = None,
+    include: dump_options.Include = None,
+    exclude: dump_options.Exclude = None,
     method: score_options.Method = score_options.DEFAULT_METHOD,
     false_alarm: score_options.FalseAlarm = None,
     settings: options.Settings = None,
+    root: options.Root = None,
+    remember: Annotated[
+        int,
+        typer.Option(
+            "--remember",
+            metavar="N",
+            min=0,
+            help="The last N rounds of this watch are the history of what remembers, as --history "
+            "is to 'lomar score'; their round files stay.",
+        ),
+    ] = 0,
     rule: aggregate_options.Rule = "fedavg",
+    pre: aggregate_options.Pre = None,
     weights: aggregate_options.Weights = "examples",
     max_weight_share: aggregate_options.MaxWeightShare = None,
     assume_malicious: options.AssumeMalicious = None,
@@ -125,8 +139,9 @@ def command(
     folder with its verdict, scores and the next model, and the next round begins. A file that
     cannot be used is set aside with its reason. Killed and started again, the watch goes on.
     It ends after --rounds in all, or never. Round 1 starts from --base-model, the next from what
-    was aggregated; with --differences as well, updates are added to it. An option of the rule is
-    set by --set rule.NAME=VALUE.
+    was aggregated; with --differences as well, updates are added to it. --root is read anew when
+    a round is over. An option of the rule is set by --set rule.NAME=VALUE, of what --pre names by
+    --set rule.PRE.NAME=VALUE.
 
     \b
     Examples:
@@ -150,6 +165,11 @@ def command(
         max_weight_share=max_weight_share,
         output_layer=output_layer,
         label_axis=label_axis,
+        include=options.split_list(include) or (),
+        exclude=options.split_list(exclude) or (),
+        pre=options.split_list(pre) or (),
+        root=root,
+        remember=remember,
         aggregate=not no_aggregate,
         seed=seed,
         memory=options.parse_size(memory, "--memory"),

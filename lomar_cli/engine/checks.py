@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,10 @@ def check_folder(engine: Engine, folder: Path) -> None:
     try:
         probe.write_text(word)
         with _locked(probe):
-            found = ask(engine, _answer, probe, word, answer)
-        answers = [folder / name for name, _ in found.values()]
+            said = engine.everywhere(_answer, probe, word, answer)
+        # Noted first: they are taken away also where another worker sees nothing.
+        answers = [folder / one[0] for one in said.values() if not isinstance(one, BaseException)]
+        found = _agreed(engine, said)
         for worker, path in zip(found, answers, strict=True):
             if not _in_time(functools.partial(_holds, path, answer)):
                 raise LomarError(
@@ -67,12 +69,15 @@ def check_files(engine: Engine, paths: Sequence[Path]) -> None:
 
 def ask(engine: Engine, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
     """What ``function(*args)`` returns on every worker; LomarError names the one that refuses."""
-    found = engine.everywhere(function, *args)
+    return _agreed(engine, engine.everywhere(function, *args))
+
+
+def _agreed(engine: Engine, found: Mapping[str, Any]) -> dict[str, Any]:
     for worker, answer in sorted(found.items()):
         if isinstance(answer, BaseException):
             reason = str(answer) if isinstance(answer, LomarError | OSError) else repr(answer)
             raise LomarError(f"{engine.where}: worker {worker}: {' '.join(reason.split())}")
-    return found
+    return dict(found)
 
 
 def _answer(probe: Path, word: str, answer: str) -> tuple[str, bool]:

@@ -40,7 +40,8 @@ class FlDetector:
         if len(view.history) < 2:
             raise NeedsHistoryError(
                 "--method fldetector: needs at least two earlier rounds, and has "
-                f"{len(view.history)}: --history ROUND1 --history ROUND2, or --history FOLDER"
+                f"{len(view.history)}: --history ROUND1 --history ROUND2, or --history FOLDER "
+                "(of lomar watch: --remember 2)"
             )
         rounds = [*view.history, view.updates]
         by_round = self._by_round(rounds, view.updates.clients)

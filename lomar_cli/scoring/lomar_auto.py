@@ -22,9 +22,10 @@ from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
 
 LEAST_CLIENTS = 10
-# With fewer clients a group with one major label looks like a minority of attackers: one view can
-# flag fewer than three in ten of them.
-SMALL, _SMALL_MINORITY = 50, 0.3
+# The share that one view may flag: where a label may be the major one of that many honest clients,
+# by chance in a small round (``ViewEntry.small``) or by having few labels, and elsewhere.
+_SMALL_MINORITY, _MINORITY = 0.3, 0.5
+_FEW_LABELS = 3
 # With a larger share of near-copies, clients are close by nature, as on KDD Cup 99.
 _CLOSE = 0.5
 # A copy is kept, at a part of a vote, and ranks just below the threshold.
@@ -92,16 +93,23 @@ class LomarAuto:
     def _look(self, geometry: Geometry, names: list[str], close: bool) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from."""
         trusted = np.ones(geometry.count, dtype=bool)
-        most = 0.5 if geometry.count >= SMALL else _SMALL_MINORITY
         sights: dict[str, Sight] = {}
+        few = geometry.updates.output is not None and geometry.updates.label_count <= _FEW_LABELS
+        most = {name: _most(name, geometry.count, few) for name in names}
         shared: dict[str, Any] = {}
         for name in names:
             sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
             flagged = sight.suspicion > 1
-            if flagged.sum() < most * geometry.count and (trusted & ~flagged).mean() > 0.5:
+            if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
             sights[name] = sight
-        return {name: _believed(name, sights, most) for name in sights}
+        return {name: _believed(name, sights, most[name]) for name in sights}
+
+
+def _most(name: str, count: int, few_labels: bool) -> float:
+    """How many clients are too many for a view to flag alone."""
+    small = few_labels or count < VIEWS[name].small
+    return (_SMALL_MINORITY if small else _MINORITY) * count
 
 
 def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
@@ -111,14 +119,14 @@ def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
     """
     flagged = sights[name].suspicion > 1
     count = len(flagged)
-    if flagged.sum() < most * count:
+    if flagged.sum() < most:
         return sights[name]
     seconded = any(
-        (flagged & (other.suspicion > 1)).sum() >= 0.9 * flagged.sum()
+        (flagged & other.seconded).sum() >= 0.9 * flagged.sum()
         for key, other in sights.items()
         if VIEWS[key].kind != VIEWS[name].kind
     )
-    if seconded and flagged.sum() < 0.5 * count:
+    if seconded and flagged.sum() < _MINORITY * count:
         return sights[name]
     note = (
         f"the view '{name}' alone would flag {int(flagged.sum())} of {count} clients, too many to "
@@ -143,7 +151,8 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, count: int) -> Ju
     suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
     keep = suspicion <= 1
     reasons = [_reason(i, sights, groups, bool(keep[i]), bool(crowd[i])) for i in range(count)]
-    notes = [note for sight in sights.values() for note in sight.notes]
+    # Views that look at the same thing may give the same reason for not looking.
+    notes = list(dict.fromkeys(note for sight in sights.values() for note in sight.notes))
     shared = len(np.unique(groups.number[copied]))
     if shared:
         notes.append(

@@ -43,7 +43,9 @@ class ClientFiles:
                 check_clients(inside, printable(str(path)))
                 names += inside
             else:
-                names.append(path.stem if expression is None else _named(path, expression))
+                names.append(
+                    registry.client_name(path) if expression is None else _named(path, expression)
+                )
         check_clients(
             names,
             "client files (a client is named as its file; --client-pattern takes another part of "

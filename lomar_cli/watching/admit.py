@@ -44,7 +44,7 @@ class Layout:
 
 def client_of(path: Path, pattern: re.Pattern[str] | None) -> str:
     """The client that a file's name stands for; InputError for a name that may not be used."""
-    client = path.stem
+    client = registry.client_name(path)
     if pattern is not None:
         found = pattern.search(path.name)
         if found is None:

@@ -18,8 +18,8 @@ from lomar_cli.errors import WriteError
 from lomar_cli.files.atomic import sync_folder
 from lomar_cli.files.text import json_text, printable
 from lomar_cli.watching.inbox import taken_folder
-from lomar_cli.watching.job import Job, Voice
-from lomar_cli.watching.judge import ROUND, VERDICT
+from lomar_cli.watching.job import ROOT, ROUND, Job, Voice
+from lomar_cli.watching.judge import VERDICT
 
 _TAIL = 2**16
 
@@ -82,7 +82,8 @@ def call(job: Job, round_number: int, voice: Voice) -> None:
 def clear(job: Job, round_number: int, files: Sequence[str]) -> None:
     """Hand what came too late for the round on to the next, and remove what is not to be kept.
 
-    ``keep`` says whose client files and round file stay: none's, the last round's, or all.
+    ``keep`` says whose client files and round file stay: none's, the last round's, or all; round
+    files that are to be remembered stay as well.
     """
     taken, following = (taken_folder(job.incoming, n) for n in (round_number, round_number + 1))
     following.mkdir(parents=True, exist_ok=True)
@@ -91,10 +92,21 @@ def clear(job: Job, round_number: int, files: Sequence[str]) -> None:
             if path.name not in files:
                 path.rename(following / path.name)
     sync_folder(following)
-    gone = {"none": round_number, "last": round_number - 1, "all": 0}[job.keep]
-    if gone >= 1:
-        (job.folder(gone) / ROUND).unlink(missing_ok=True)
-        shutil.rmtree(taken_folder(job.incoming, gone), ignore_errors=True)
+    clients, rounds = job.kept(round_number)
+    _remove_rounds(job, rounds)
+    if clients >= 1:
+        shutil.rmtree(taken_folder(job.incoming, clients), ignore_errors=True)
+
+
+def _remove_rounds(job: Job, last: int) -> None:
+    """Remove the round files up to round ``last``; more than one where less is kept than before."""
+    first = last
+    while first >= 1 and (job.folder(first) / ROUND).exists():
+        first -= 1
+    # The oldest first, and each round's own file last: what a kill leaves is found again.
+    for number in range(first + 1, last + 1):
+        for name in (ROOT, ROUND):
+            (job.folder(number) / name).unlink(missing_ok=True)
 
 
 def _round_of(lines: bytes) -> Any:

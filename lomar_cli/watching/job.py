@@ -11,13 +11,16 @@ from lomar_cli.files.importers.base import DEFAULT_MAX_BYTES
 from lomar_cli.files.round import DEFAULT_MEMORY
 
 KEEPS = ("none", "last", "all")
+# In the folder of a round: the round, and the copy of --root that it is judged with.
+ROUND, ROOT = "round.h5", "root.h5"
 
 
 @dataclass(frozen=True)
 class Judging:
     """How a round is judged and aggregated; all as in ``lomar dump``, ``score``, ``aggregate``.
 
-    ``aggregate`` False leaves the averaging to the server.
+    ``aggregate`` False leaves the averaging to the server. ``root`` is read anew for each round;
+    the last ``remember`` rounds of the watch itself are its history.
     """
 
     method: str
@@ -29,6 +32,11 @@ class Judging:
     max_weight_share: float | None = None
     output_layer: str | None = None
     label_axis: int | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    pre: Sequence[str] = ()
+    root: Path | None = None
+    remember: int = 0
     aggregate: bool = True
     seed: int = 0
     memory: int = DEFAULT_MEMORY
@@ -61,6 +69,13 @@ class Job:
     metrics: Path | None = None
     prometheus: Path | None = None
     hook: Sequence[str] = ()
+
+    def kept(self, round_number: int) -> tuple[int, int]:
+        """Up to which rounds nothing is kept once this one is done: client files, round files."""
+        if self.keep == "all":
+            return 0, 0
+        last = 1 if self.keep == "last" else 0
+        return round_number - last, round_number - max(last, self.judging.remember)
 
     @property
     def metrics_file(self) -> Path:

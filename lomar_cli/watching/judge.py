@@ -19,15 +19,16 @@ from lomar_cli.files.scores import Scores, write_scores
 from lomar_cli.files.text import json_text
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.aggregate import aggregate
-from lomar_cli.stages.dump import dump
+from lomar_cli.stages.dump import Selection, dump
 from lomar_cli.stages.score import score
 from lomar_cli.watching.base import model_name, start_model
+from lomar_cli.watching.beside import earlier_rounds, start_root
 from lomar_cli.watching.inbox import Inbox
-from lomar_cli.watching.job import Job, Judging
+from lomar_cli.watching.job import ROUND, Job, Judging
 from lomar_cli.watching.state import State
 
 SCHEMA_VERSION = 1
-VERDICT, ROUND, SCORES, TABLE = "verdict.json", "round.h5", "scores.h5", "scores.csv"
+VERDICT, SCORES, TABLE = "verdict.json", "scores.h5", "scores.csv"
 AGGREGATED, JUDGED, FAILED = "aggregated", "judged", "failed"
 _ASSUME = "assume_malicious"
 
@@ -70,6 +71,8 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
     folder.mkdir(exist_ok=True)
     clock = _Phases()
     base = start_model(job, state)
+    root = start_root(job, state)
+    history = earlier_rounds(job, state.round)
     dumped = _dump(job, state, inbox, base)
     clock.done("reading")
     warnings: list[str] = list(dumped)
@@ -86,6 +89,8 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
             jobs=judging.jobs,
             force=True,
             seed=judging.seed,
+            history=history,
+            root=root,
         )
         write_scores(folder / TABLE, scores, "csv", force=True)
         notes += scores.notes
@@ -106,6 +111,9 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
                 weights_by=judging.weights_by,
                 max_weight_share=judging.max_weight_share,
                 assume_malicious=judging.assume_malicious,
+                pre=judging.pre,
+                history=history,
+                root=root,
             )
             notes += done.notes
             warnings += done.warnings
@@ -146,6 +154,7 @@ def _dump(job: Job, state: State, inbox: Inbox, base: Path | None) -> Sequence[s
             job.folder(state.round) / ROUND,
             None if job.differences else base,
             job.differences,
+            Selection(include=job.judging.include, exclude=job.judging.exclude),
             output_layer=job.judging.output_layer,
             label_axis=job.judging.label_axis,
             round_number=state.round,

@@ -14,6 +14,7 @@ from lomar_cli.watching import state as stages
 from lomar_cli.watching.admit import Layout, read_layout, unlike
 from lomar_cli.watching.after import add_line, call, clear
 from lomar_cli.watching.base import layout_of, start_model
+from lomar_cli.watching.beside import check_root, start_root
 from lomar_cli.watching.collect import Clock, Closed, Collector
 from lomar_cli.watching.inbox import Inbox
 from lomar_cli.watching.job import Job, Voice
@@ -41,6 +42,7 @@ def watch(
     voice = voice or Voice()
     with held(job):
         found = read_state(job.verdicts)
+        check_root(job)
         if found is None:
             check_model(job)
             found = State()
@@ -79,6 +81,7 @@ class _Watch:
         if not self.job.judging.aggregate and not self.job.differences:
             # The server's own model, as it is now: it may be replaced while the round is judged.
             start_model(self.job, self.state, fresh=True)
+        start_root(self.job, self.state, fresh=True)
         voice.say(_closing(closed, self.job))
         self._go(stages.CLOSED, files=closed.files, waited=round(closed.waited, 3))
 

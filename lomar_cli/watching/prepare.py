@@ -30,7 +30,7 @@ def check_job(job: Job) -> None:
     """UsageError for options that would fail later, when nobody looks."""
     judging = job.judging
     METHODS.make(judging.method, method_options(judging))
-    Recipe.make(judging.rule, (), judging.rule_options, judging.assume_malicious)
+    Recipe.make(judging.rule, judging.pre, judging.rule_options, judging.assume_malicious)
     if judging.weights_by not in WEIGHTS:
         raise UsageError(f"--weights {judging.weights_by}: must be one of {', '.join(WEIGHTS)}")
     if job.keep not in KEEPS:
@@ -65,7 +65,7 @@ def check_model(job: Job) -> None:
     if job.base_model is None:
         return
     found = read_parameters(job.base_model, job.max_bytes)
-    buffers = find_buffers(found.types, (), ())
+    buffers = find_buffers(found.types, job.judging.include, job.judging.exclude)
     shapes = {name: array.shape for name, array in found.arrays.items() if name not in buffers}
     resolve_output(shapes, job.judging.output_layer, job.judging.label_axis)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.commands import environment
@@ -33,8 +34,17 @@ class Cluster:
         )
         self.address = until(lambda: json.loads(self.file.read_text())["address"], self._log)
 
-    def work(self, many: int, *options: str, env: dict[str, str] | None = None) -> None:
-        """Start workers of one thread, each with a nanny that starts it anew when it dies."""
+    def work(
+        self,
+        many: int,
+        *options: str,
+        env: dict[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
+        """Start workers of one thread, each with a nanny that starts it anew when it dies.
+
+        ``under`` is a command that starts another.
+        """
         before = len(self.pids())
         for _ in range(many):
             worker = self._start(
@@ -43,6 +53,7 @@ class Cluster:
                 *(self.address, "--nthreads", "1", "--host", "127.0.0.1", "--dashboard-address"),
                 *("127.0.0.1:0", "--local-directory", str(self.folder), *options),
                 env=env,
+                under=under,
             )
             self.workers.append(worker)
         until(lambda: len(self.pids()) == before + many, self._log)
@@ -60,11 +71,18 @@ class Cluster:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _start(self, name: str, module: str, *words: str, env: dict[str, str] | None = None):
+    def _start(
+        self,
+        name: str,
+        module: str,
+        *words: str,
+        env: dict[str, str] | None = None,
+        under: Sequence[str] = (),
+    ):
         log = (self.folder / f"{name}.log").open("wb")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *words],
+                [*under, sys.executable, "-m", module, *words],
                 stdout=log,
                 stderr=log,
                 # Not where the tests run: whatever is relative means something else there.

@@ -120,7 +120,8 @@ def test_a_worker_killed_in_mid_call(dask, two_workers, tmp_path):
         target=lambda: found.extend(dask.unordered(calls.mark_and_wait, work))
     )
     thread.start()
-    until(lambda: len(list(tmp_path.iterdir())) == 2)
+    # Not when the files are there: that is before the processes are in them.
+    until(lambda: len(begun(tmp_path)) == 2)
     victim = int((tmp_path / "0").read_text().split()[0])
     os.kill(victim, signal.SIGKILL)
     until(lambda: len(begun(tmp_path)) == 3)

@@ -105,10 +105,10 @@ def odd_workers(tmp_path_factory):
 def odd_worker(odd_workers, tmp_path):
     started = []
 
-    def start(*options, **env):
-        before = len(odd_workers.started)
-        odd_workers.work(1, "--no-nanny", *options, env=env)
-        started.extend(odd_workers.started[before:])
+    def start(*options, under=(), **env):
+        count = len(odd_workers.started)
+        odd_workers.work(1, "--no-nanny", *options, env=env, under=under)
+        started.extend(odd_workers.started[count:])
         return odd_workers.address
 
     yield start
@@ -140,6 +140,33 @@ def test_a_worker_with_threads_is_told_of(odd_worker):
     with open_engine(odd_worker("--nthreads", "3"), 1, notes.append) as engine:
         assert "has 3 threads, of which one is used" in notes[0]
         assert list(engine.ordered(max, [(1, 2)] * 5)) == [2] * 5
+
+
+def test_storage_that_one_of_two_workers_cannot_see(odd_workers, odd_worker, tmp_path):
+    """In truth: something else is mounted there for it, as on a machine without that storage."""
+    storage = tmp_path / "storage"
+    storage.mkdir()
+    shutil.copyfile(ROUND, storage / "round.h5")
+    blind = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(storage)]
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare (util-linux)")
+    tried = subprocess.run([*blind, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"this machine allows no mounts of its own to a process: {tried.stderr}")
+    odd_worker()
+    seeing = set(odd_workers.pids())
+    address = odd_worker(under=blind)
+    (name,) = set(odd_workers.pids()) - seeing
+    with open_engine(address) as engine:
+        with pytest.raises(LomarError, match=rf"worker {name}: cannot see .*storage as it is here"):
+            checks.check_folder(engine, storage)
+        with pytest.raises(LomarError, match=rf"worker {name}: .*round\.h5: is not there"):
+            checks.check_files(engine, [ROUND, storage / "round.h5"])
+    assert [path.name for path in storage.iterdir()] == ["round.h5"]
+    ran = lomar("score", storage / "round.h5", "--cluster", address, "-o", tmp_path / "s.h5")
+    assert ran.exit_code == 1
+    assert "put it on storage that all workers share" in ran.stderr
+    assert not (tmp_path / "s.h5").exists()
 
 
 def test_storage_that_a_worker_cannot_see(two_workers, tmp_path, monkeypatch):

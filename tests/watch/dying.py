@@ -17,26 +17,34 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import scipy.linalg  # noqa: F401
 
 import lomar_cli.watching.prometheus  # noqa: F401
+from tests.making import tensors, write_round
 from tests.watch.playing import Place, Play, npz, trained
 
 CLIENTS = 4
 # What changes files, by the names of Python's audit events; "open" counts where it writes.
 EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "subprocess.Popen")
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "expect": CLIENTS,
     "rounds": 2,
     "keep": "none",
     "hook": ("true",),
-    "judging": {"method": "norm-threshold"},
+    "judging": {
+        "method": "foolsgold",
+        "options": {"memory": "true", "keep_from": "0"},
+        "rule": "fltrust",
+        "remember": 1,
+    },
 }
 
 
 def staged(place: Place) -> dict[int, list[Path]]:
-    """All files that will be sent, in the order in which they are."""
+    """All files that will be sent, in the order in which they are; and a root round."""
+    write_round(place.folder / "root.h5", tensors(1, seed=100))
     found: dict[int, list[Path]] = {}
     for number in (1, 2):
         files = {f"{n}.npz": npz(a) for n, a in trained(number, CLIENTS).items()}
@@ -104,7 +112,8 @@ def run(place: Place, number: int | None, out: Path | None = None) -> None:
 
     play.sleep = sleep  # type: ignore[method-assign]
     sys.addaudithook(killer)
-    play.watch(**OPTIONS)
+    judging = {**OPTIONS["judging"], "root": place.folder / "root.h5"}
+    play.watch(**{**OPTIONS, "judging": judging})
     killer.armed = False
     if out is not None:
         out.write_text(str(killer.count))

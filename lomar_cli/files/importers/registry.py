@@ -93,6 +93,14 @@ def read_parameters(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> One:
     return found
 
 
+def client_name(path: Path) -> str:
+    """The client that a file of that name is of: its name without the ending."""
+    stem = path.stem
+    # Keras will have its files end so.
+    whole = stem.removesuffix(".weights") if path.suffix.lower() == ".h5" else stem
+    return whole or stem
+
+
 def _recognised(path: Path) -> Importer | None:
     try:
         with path.open("rb") as stream:

@@ -44,6 +44,13 @@ class Sight:
     found: bool
     words: Mapping[int, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    apart: NDArray[np.bool_] | None = None
+
+    @property
+    def seconded(self) -> NDArray[np.bool_]:
+        """Of which clients the view bears out what another says of them."""
+        flagged: NDArray[np.bool_] = self.suspicion > 1
+        return flagged if self.apart is None else flagged | self.apart
 
 
 View = Callable[[Seen], Sight]

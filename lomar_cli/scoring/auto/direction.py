@@ -37,4 +37,4 @@ def _judged(seen: Seen, values: Vector, length: float) -> Sight:
     suspicion = np.where(against, found.suspicion, np.minimum(found.suspicion, 0.99))
     flagged = np.flatnonzero(suspicion > 1)
     words = {int(i): "points against the round's median update" for i in flagged}
-    return Sight(suspicion, len(flagged) > 0, words)
+    return Sight(suspicion, len(flagged) > 0, words, apart=found.suspicion > 1)

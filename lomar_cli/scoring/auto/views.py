@@ -15,15 +15,20 @@ from lomar_cli.scoring.auto.signs import signs
 
 @dataclass(frozen=True)
 class ViewEntry:
-    """A view, what it is about (two of one ``kind`` second nobody), and its side in words."""
+    """A view, what it is about (two of one ``kind`` second nobody), and its side in words.
+
+    With fewer clients than ``small``, honest ones with the same major label look like a minority of
+    attackers to it, so that it is not believed alone where it flags three in ten.
+    """
 
     look: View
     kind: str
     side: str
+    small: int = 50
 
 
 VIEWS: dict[str, ViewEntry] = {
-    "near": ViewEntry(near, "tight", "tighter than its own neighbourhood"),
+    "near": ViewEntry(near, "tight", "tighter than its own neighbourhood", 30),
     "far": ViewEntry(far, "thin", "in a thinner region than others"),
     "mean": ViewEntry(mean, "thin", "in a thinner region than others"),
     "direction": ViewEntry(direction, "direction", "points against the round"),

@@ -1,0 +1,1 @@
+"""A job for NVFlare's simulator, with the aggregator of ``docs/interop.md``."""
