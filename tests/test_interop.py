@@ -169,8 +169,8 @@ def test_keras(samples, tmp_path, monkeypatch):
     (tmp_path / "clients").mkdir()
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    hidden = [layers.Input((64,)), layers.Dense(16, "relu"), layers.BatchNormalization()]
-    model = keras.Sequential([*hidden, layers.Dense(10, "softmax")])
+    below = [layers.Input((64,)), layers.BatchNormalization()]
+    model = keras.Sequential([*below, layers.Dense(10, "softmax")])
     (recipe,) = blocks("Keras", "python")
     for client, (x, y) in samples.items():
         trained = keras.models.clone_model(model)
@@ -182,7 +182,7 @@ def test_keras(samples, tmp_path, monkeypatch):
     assert {line.split()[0] for line in printed.splitlines() if " remove " in line} == FLIPPED
     with open_round(tmp_path / "round.h5") as found:
         head = found.head
-    assert head.output.weight == "layers/dense_1/vars/0"
+    assert head.output.weight == "layers/dense/vars/0"
     assert head.buffers == {f"layers/batch_normalization/vars/{number}" for number in (2, 3)}
 
 
