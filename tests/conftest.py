@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.split import read_split
 from tests.commands import Ran, works
 from tests.making import tensors, write_round
+
+# A job that a shell starts in the background ignores Ctrl-C, and so would all that is started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLIENTS, SAMPLES, FLIPPERS = 12, 30, 3
 
