@@ -36,6 +36,11 @@ def commands(heading):
     return printed
 
 
+def removed(printed):
+    """The clients that a printed table of ``lomar score`` removes."""
+    return {line.split()[0] for line in printed.splitlines() if " remove " in line}
+
+
 @pytest.fixture(scope="module")
 def samples():
     return flippers.samples()
@@ -72,7 +77,7 @@ def test_flower(samples, tmp_path, monkeypatch):
     assert flippers.accuracy_on_ones(*(safe[name] for name in START)) > 0.8
     assert flippers.accuracy_on_ones(*(unsafe[name] for name in START)) < 0.5
     printed = commands("Flower")
-    flagged = {line.split()[0] for line in printed.splitlines() if " remove " in line}
+    flagged = removed(printed)
     assert flagged == FLIPPED
     with open_round(tmp_path / "round.h5") as found:
         assert set(found.head.clients) == {str(client) for client in samples}
@@ -123,7 +128,7 @@ def test_numpy(samples, tmp_path, monkeypatch):
         names = {"client": client, "update": updates[str(client)], "count": len(y)}
         exec(files, names)
     printed = commands("NumPy and JAX")
-    flagged = {line.split()[0] for line in printed.splitlines() if " remove " in line}
+    flagged = removed(printed)
     names = {"updates": updates, "counts": counts}
     exec(memory, names)
     assert flagged == set(names["flagged"]) >= FLIPPED
@@ -153,7 +158,7 @@ def test_jax(samples, tmp_path, monkeypatch):
         updates[str(client)] = update
         exec(blocks("NumPy and JAX", "python")[0], {**locals(), "count": len(y)})
     printed = commands("NumPy and JAX")
-    assert {line.split()[0] for line in printed.splitlines() if " remove " in line} == FLIPPED
+    assert removed(printed) == FLIPPED
     for update in updates.values():
         update["params/head/bias"] = update["params/head/bias"].astype(numbers.bfloat16)
     names = {"updates": updates, "counts": dict.fromkeys(updates, 120)}
@@ -179,7 +184,7 @@ def test_keras(samples, tmp_path, monkeypatch):
         trained.fit(x, y, epochs=5, batch_size=20, verbose=0)
         exec(recipe, {"model": model, "trained": trained, "client": client})
     printed = commands("Keras")
-    assert {line.split()[0] for line in printed.splitlines() if " remove " in line} == FLIPPED
+    assert removed(printed) == FLIPPED
     with open_round(tmp_path / "round.h5") as found:
         head = found.head
     assert head.output.weight == "layers/dense/vars/0"

@@ -71,7 +71,7 @@ def train(
     def work(group: Sequence[ClientData]) -> Arrays:
         # A diverging client is found by its result, which is not finite.
         with np.errstate(over="ignore", invalid="ignore"):
-            done = _train_all(dataset.x_train, dataset.scale, weight, bias, group, training)
+            done = _train_all(dataset, weight, bias, group, training)
         advance(len(group))
         return done
 
@@ -126,13 +126,9 @@ class _Room:
 
 
 def _train_all(
-    features: NDArray[Any],
-    scale: float,
-    weight: Floats,
-    bias: Floats,
-    group: Sequence[ClientData],
-    training: Training,
+    dataset: Dataset, weight: Floats, bias: Floats, group: Sequence[ClientData], training: Training
 ) -> Arrays:
+    features, scale = dataset.x_train, dataset.scale
     labels, width = weight.shape
     dual = np.array([logistic_dual.pays(client, training, width, labels) for client in group])
     together = [client for client, alone in zip(group, dual, strict=True) if not alone]

@@ -21,7 +21,7 @@ ABSURD = 1e6
 # An update of so many numbers or more that are all the same to a thousandth was not trained. Of
 # fewer, an honest one may be: signs alone agree by chance once in 2^15 updates of 16 numbers.
 LEAST = 16
-_ALIKE = 1e-3
+ALIKE = 1e-3
 _BLOCK = 2**26
 # Numbers of each tensor that are looked at before all are.
 _FIRST = 64
@@ -108,7 +108,7 @@ def _uniform(updates: Updates, largest: NDArray[np.float64]) -> dict[int, str]:
 
 def _alike(low: Any, high: Any, largest: Any) -> Any:
     """True where all from ``low`` to ``high`` have one sign and are as large as ``largest``."""
-    least = (1 - _ALIKE) * largest
+    least = (1 - ALIKE) * largest
     return np.isfinite(largest) & (largest > 0) & ((low >= least) | (high <= -least))
 
 

@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.text import printable
+from lomar_cli.scoring.screen import ALIKE, LEAST
 
-# As in ``scoring.screen``: fewer numbers may well be the same, and so far they may differ.
-_FEWEST = 16
-_ALIKE = 1e-3
 _NAMED = 5
 
 
@@ -27,10 +25,10 @@ class Flat:
 
     def add(self, client: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """One client's trained parameters, buffers left out."""
-        if sum(array.size for array in arrays.values()) < _FEWEST:
+        if sum(array.size for array in arrays.values()) < LEAST:
             return
         # Few numbers of each tell nearly always that they are not alike.
-        few = [array.reshape(-1)[:_FEWEST] for array in arrays.values()]
+        few = [array.reshape(-1)[:LEAST] for array in arrays.values()]
         if _alike(few) and _alike(list(arrays.values())):
             value = float(next(iter(arrays.values())).reshape(-1)[0])
             what = "zero" if value == 0 else f"about {value:.3g}"
@@ -52,4 +50,4 @@ def _alike(arrays: list[NDArray[Any]]) -> bool:
     low = min(float(array.min()) for array in arrays)
     high = max(float(array.max()) for array in arrays)
     # NaN is not alike; infinity is judged when the round is scored.
-    return bool(np.isfinite(low) and high - low <= _ALIKE * max(abs(low), abs(high)))
+    return bool(np.isfinite(low) and high - low <= ALIKE * max(abs(low), abs(high)))

@@ -56,6 +56,20 @@ def one_by_one(dataset, start, client, training):
     return weight, layer.bias.detach().numpy() - start["fc.bias"]
 
 
+def check_against_the_loop(dataset, clients, training):
+    """From a start that is not zero."""
+    rng = np.random.default_rng(1)
+    start = {
+        "fc.weight": (0.1 * rng.standard_normal((10, dataset.x_train.shape[1]))).astype(np.float32),
+        "fc.bias": (0.1 * rng.standard_normal(10)).astype(np.float32),
+    }
+    found = train_all(dataset, start, clients, training)
+    for place, client in enumerate(clients):
+        weight, bias = one_by_one(dataset, start, client, training)
+        np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
+        np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
+
+
 def train_all(dataset, start, clients, training):
     parts = [updates for _, updates in logistic.train(dataset, start, clients, training)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -77,16 +91,7 @@ def train_all(dataset, start, clients, training):
 def test_equals_the_loop(digits, training):
     """Sizes differ, so do last batches: 1 sample, fewer than a batch, not a multiple of one."""
     clients = clients_of(digits, [100, 37, 1, 20, 64, 100, 3])
-    rng = np.random.default_rng(1)
-    start = {
-        "fc.weight": (0.1 * rng.standard_normal((10, 64))).astype(np.float32),
-        "fc.bias": (0.1 * rng.standard_normal(10)).astype(np.float32),
-    }
-    found = train_all(digits, start, clients, training)
-    for place, client in enumerate(clients):
-        weight, bias = one_by_one(digits, start, client, training)
-        np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
-        np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
+    check_against_the_loop(digits, clients, training)
 
 
 def test_few_samples_of_many_features(digits):
@@ -97,16 +102,7 @@ def test_few_samples_of_many_features(digits):
     width = wide.x_train.shape[1]
     ways = [logistic_dual.pays(client, training, width, 10) for client in clients]
     assert ways == [True, True, False, True, True]
-    rng = np.random.default_rng(1)
-    start = {
-        "fc.weight": (0.1 * rng.standard_normal((10, width))).astype(np.float32),
-        "fc.bias": (0.1 * rng.standard_normal(10)).astype(np.float32),
-    }
-    found = train_all(wide, start, clients, training)
-    for place, client in enumerate(clients):
-        weight, bias = one_by_one(wide, start, client, training)
-        np.testing.assert_allclose(found["fc.weight"][place], weight, atol=1e-5)
-        np.testing.assert_allclose(found["fc.bias"][place], bias, atol=1e-5)
+    check_against_the_loop(wide, clients, training)
 
 
 def test_other_devices_take_the_same_steps(digits):
