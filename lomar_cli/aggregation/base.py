@@ -23,6 +23,8 @@ from lomar_cli.scoring.screen import magnitudes
 
 Vector = NDArray[np.float64]
 BLOCK_BYTES = 2**26
+# Values widened to float64 at a time: 2 MB, which stay in the cache until they are multiplied.
+_WIDENED = 2**18
 # Values beyond which a square, summed over many parameters, would overflow the type.
 _LIMITS = {4: 1e14, 8: 1e140}
 
@@ -52,11 +54,18 @@ def combine(updates: Updates, coefficients: Vector) -> dict[str, NDArray[np.floa
     """``sum_i c_i u_i`` by parameter; clients with coefficient 0 are not even read into it."""
     rows = np.flatnonzero(coefficients)
     chosen = coefficients[rows]
+    everyone = len(rows) == len(coefficients)
+    width = max(1, _WIDENED // max(1, len(rows)))
 
     def weighted(block: NDArray[Any]) -> NDArray[np.float64]:
-        part = block[rows].astype(np.float64)
-        check_finite(part, updates, rows)
-        total: NDArray[np.float64] = chosen @ part
+        total = np.empty(block.shape[1])
+        for start in range(0, block.shape[1], width):
+            piece = block[:, start : start + width]
+            part = (piece if everyone else piece[rows]).astype(np.float64)
+            np.matmul(chosen, part, out=total[start : start + width])
+        # What is not finite makes the sum so; which client it was is asked only then.
+        if not np.isfinite(total).all():
+            check_finite(block[rows], updates, rows)
         return total
 
     return by_column(updates, weighted)
