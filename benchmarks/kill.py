@@ -29,6 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.commands import COMMAND, works
 from tests.hostile.kills import APPEND, COMMANDS, Running, kill, kill_append, prepare, start, words
+from tests.hostile.kills_run import PLAN, RUN, kill_run
+
+# What changes a file or a folder that is there, and is looked at in a way of its own.
+OTHERS = {"append": kill_append, "run": kill_run}
 
 
 class Forked:
@@ -85,6 +89,7 @@ def warm(command: str, inputs: Path, folder: Path) -> None:
     """Load whatever the command imports."""
     work = shutil.copytree(inputs, folder)
     shutil.copyfile(work / "round.h5", work / "appended.h5")
+    (work / "plan.toml").write_text(PLAN)
     with contextlib.chdir(work):
         works(*words(command, "appended" if command == APPEND else "out"))
     shutil.rmtree(work)
@@ -93,7 +98,7 @@ def warm(command: str, inputs: Path, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--commands", default=",".join([*COMMANDS, "append"]))
+    parser.add_argument("--commands", default=",".join([*COMMANDS, *OTHERS]))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", action="store_true", help="start each from nothing")
     options = parser.parse_args()
@@ -102,11 +107,11 @@ def main() -> int:
         inputs = prepare(Path(folder) / "inputs")
         for name in options.commands.split(","):
             work = Path(folder) / name.replace(" ", "-")
-            command = COMMANDS.get(name, APPEND)
+            command = {"append": APPEND, "run": RUN}.get(name) or COMMANDS[name]
             warm(command, inputs, Path(folder) / "warm")
             new: Callable[[Path, list[str]], Running] = start if options.processes else Forked
-            if name == "append":
-                seen = kill_append(inputs, work, options.count, options.seed, new)
+            if name in OTHERS:
+                seen = OTHERS[name](inputs, work, options.count, options.seed, new)
             else:
                 seen = kill(command, inputs, work, options.count, options.seed, start=new)
             print(

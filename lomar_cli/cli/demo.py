@@ -76,7 +76,8 @@ class _Shell:
         code = app(args=full, standalone_mode=False)
         Settings.debug = debug
         if code:
-            raise LomarError(f"the demo's command 'lomar {shlex.join(full)}' failed")
+            # The command said why already.
+            raise typer.Exit(code)
 
     def _place(self, word: str) -> str:
         return str(self.folder / word) if word.endswith((".h5", ".json")) else word

@@ -40,6 +40,7 @@ COMMANDS = {
     "export scores": "export scores.h5 -o OUT.tsv",
     "drill": "drill small.h5 -o OUT --seeds 1 --shares 10% --attacks sign-flip --methods krum",
     "report": "report results -o OUT",
+    "demo": "demo --rounds 1 -q -o OUT",
 }
 # In place: what is killed is not a new file's making.
 APPEND = "dump late --differences --append -o OUT.h5"
@@ -126,7 +127,7 @@ def kill(
     """
     rng = random.Random(f"{seed} {command}")
     shutil.copytree(inputs, work)
-    took = [_complete(start, work, words(command, "whole"))]
+    took = [complete(start, work, words(command, "whole"))]
     given = {name: raw for name, raw in contents(work).items() if not name.startswith("whole")}
     whole = {n.replace("whole", "out", 1): r for n, r in contents(work).items() if n not in given}
     _clear(work, "whole*")
@@ -159,7 +160,7 @@ def kill(
             seen.faults.append(f"{number}: exit {running.returncode}: {error[-300:]}")
         seen.complete += all((work / name).exists() for name in whole)
         seen.left += len(_hidden(work))
-        took.append(_complete(start, work, words(command, "out", "-f")))
+        took.append(complete(start, work, words(command, "out", "-f")))
         after = contents(work)
         if after != {**given, **whole}:
             odd = [name for name in {**after, **whole} if after.get(name) != whole.get(name)]
@@ -179,7 +180,7 @@ def kill_append(inputs: Path, work: Path, count: int, seed: int, start: Start = 
     took = []
     for name in ("whole", "out"):
         shutil.copyfile(work / "round.h5", work / f"{name}.h5")
-        took.append(_complete(start, work, words(APPEND, name)))
+        took.append(complete(start, work, words(APPEND, name)))
     states = {"before": _said(work, "round.h5"), "after": _said(work, "whole.h5")}
     whole = {
         f"out{n.removeprefix('whole')}": r for n, r in contents(work).items() if n[:5] == "whole"
@@ -202,7 +203,7 @@ def kill_append(inputs: Path, work: Path, count: int, seed: int, start: Start = 
             seen.faults.append(f"{number}: the round is neither as before nor as after")
         seen.complete += state == states["after"]
         if state == states["before"]:
-            took.append(_complete(start, work, words(APPEND, "out")))
+            took.append(complete(start, work, words(APPEND, "out")))
         if contents(work) != {**given, **whole}:
             seen.faults.append(f"{number}: the next run leaves something else")
     return seen
@@ -233,7 +234,7 @@ def _old(work: Path, whole: dict[str, bytes | None]) -> dict[str, bytes | None]:
     return old
 
 
-def _complete(start: Start, folder: Path, arguments: list[str]) -> float:
+def complete(start: Start, folder: Path, arguments: list[str]) -> float:
     """Seconds that the command takes when nobody kills it."""
     began = time.monotonic()
     running = start(folder, arguments)

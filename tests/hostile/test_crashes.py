@@ -14,9 +14,10 @@ import pytest
 
 from tests.commands import Ran, check_refused, command_line, contents, environment
 from tests.hostile.kills import COMMANDS, kill, prepare, words
+from tests.hostile.kills_run import kill_run
 
 # Commands that put several files of their own into a folder, one after the other.
-PIECE_BY_PIECE = ("drill", "report")
+PIECE_BY_PIECE = ("drill", "report", "demo")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,10 @@ def inputs(tmp_path_factory):
 def test_killed_at_random_moments(name, inputs, tmp_path):
     seen = kill(COMMANDS[name], inputs, tmp_path / "work", 2, seed=0)
     assert seen.faults == []
+
+
+def test_a_sweep_killed_at_random_moments(inputs, tmp_path):
+    assert kill_run(inputs, tmp_path / "work", 2, seed=0).faults == []
 
 
 @pytest.mark.parametrize("name", ["score", "dump"])
@@ -78,11 +83,7 @@ def test_a_full_disk(name, inputs, tmp_path):
     assert after == before
 
 
-FEW_HANDLES = (
-    "partition", "attack on a split", "attack on a round", "init", "train", "dump", "score",
-    "score as csv", "score as json", "score with a figure", "report",
-)  # fmt: skip
-HANDLES = [("score", 4), *((name, handles) for name in FEW_HANDLES for handles in (6, 12))]
+HANDLES = [("score", 4), *((name, handles) for name in COMMANDS for handles in (6, 12))]
 
 
 @pytest.mark.parametrize(("name", "handles"), HANDLES)
