@@ -17,6 +17,8 @@ Mask = NDArray[np.bool_]
 # How far a client's mean of its major class may lie off the common one, as a share of what it
 # holds of that class beyond twice an even share.
 _OWN_MEAN = 0.4
+# Spreads of noise beyond which a client clearly holds a class.
+_HOLDS = 6.0
 _TINY = 1e-12
 _FLOOR = 0.05
 _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
@@ -41,7 +43,9 @@ def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Array
         y = (content[:, gs, s] - content[:, [s], s]) / deviation
         x = held[:, None, :] / deviation[:, :, None]
         x[:, :, s] = 0.0
-        z[:, gs, s] = y - _expected(x, y, trusted)
+        without = trusted & (held[:, s] <= _HOLDS * unit[s] * np.sqrt(noise[:, s]))
+        honest = without if without.sum() > 0.5 * trusted.sum() else trusted
+        z[:, gs, s] = y - _expected(x, y, honest)
     return z
 
 

@@ -18,7 +18,9 @@ _NEAR = (4.5, 0.75)
 _NEAR_SMALL = (11.0, 0.75)
 _FAR = (4.5, 1.0)
 _MEAN = (5.0, 1.0)
-_LEAST_MEAN = float(np.log(1.25))
+# By how much a flagged client has to differ from the usual, whatever the spread: less than that is
+# what a label group has where clients are alike to a few per cent.
+_LEAST = float(np.log(1.25))
 _SEVERAL, _SMALL = 4, 50
 
 
@@ -34,13 +36,14 @@ def near(seen: Seen) -> Sight:
         tenth = max(_SEVERAL, int(np.ceil(seen.geometry.count / 10)))
         within = seen.geometry.kth_distances([min(tenth, _k(seen))])[:, 0]
         values = _log(profile.kth) - _log(within)
-        return _judged(seen, values, _NEAR_SMALL if _small(seen) else _NEAR, "tighter than")
+        constants = _NEAR_SMALL if _small(seen) else _NEAR
+        return _judged(seen, values, constants, "tighter than", _LEAST)
     values = _log(profile.kth) - _log(profile.second)
     if _small(seen):
-        return _judged(seen, values, _NEAR_SMALL, "tighter than")
-    sight = _judged(seen, values, _NEAR, "tighter than")
+        return _judged(seen, values, _NEAR_SMALL, "tighter than", _LEAST)
+    sight = _judged(seen, values, _NEAR, "tighter than", _LEAST)
     fourth = seen.geometry.kth_distances([_SEVERAL])[:, 0]
-    wider = _judged(seen, _log(profile.kth) - _log(fourth), _NEAR, "tighter than")
+    wider = _judged(seen, _log(profile.kth) - _log(fourth), _NEAR, "tighter than", _LEAST)
     if sight.found and wider.found:
         together = np.fmax(sight.suspicion, wider.suspicion)
         return Sight(together, True, {**wider.words, **sight.words}, sight.notes)
@@ -55,7 +58,7 @@ def far(seen: Seen) -> Sight:
 def mean(seen: Seen) -> Sight:
     """``ln mean(d_(1) .. d_(k))``: as ``far``, over the whole neighbourhood."""
     return _judged(
-        seen, _log(seen.geometry.profile(_k(seen)).mean), _MEAN, "thinner around than", _LEAST_MEAN
+        seen, _log(seen.geometry.profile(_k(seen)).mean), _MEAN, "thinner around than", _LEAST
     )
 
 
@@ -66,14 +69,14 @@ def _judged(
         return cannot(len(values), "the updates are too uniform to compare distances")
     found = split(values, *constants, seen.false_alarm)
     centre = float(np.median(values))
-    if found.found and float(values[found.suspicion > 1].min()) - centre < least:
+    suspicion = found.suspicion
+    if found.found:
         # Beyond the threshold, but by too little to be more than what a label group has.
-        return Sight(np.minimum(found.suspicion, 0.99), False)
-    words = {
-        int(i): f"{np.exp(values[i] - centre):.2g} times {side} usual"
-        for i in np.flatnonzero(found.suspicion > 1)
-    }
-    return Sight(found.suspicion, found.found, words)
+        small = values < centre + least
+        suspicion = np.where(small, np.minimum(suspicion, 0.99), suspicion)
+    flagged = np.flatnonzero(suspicion > 1)
+    words = {int(i): f"{np.exp(values[i] - centre):.2g} times {side} usual" for i in flagged}
+    return Sight(suspicion, len(flagged) > 0, words)
 
 
 def _small(seen: Seen) -> bool:

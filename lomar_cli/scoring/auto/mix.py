@@ -69,7 +69,8 @@ class _Round:
         self.count, self.labels = seen.claims.shape
         self.trusted = view.trusted
         self.false_alarm = view.false_alarm
-        claims = seen.claims
+        # What others than the trusted claim to hold is no class to judge anybody by.
+        claims = seen.claims[self.trusted]
         holders = (claims > _HELD * claims.max(axis=1, keepdims=True)).sum(axis=0)
         self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
         self.gate = _GATE + math.log10(self.false_alarm / 0.01)

@@ -31,7 +31,12 @@ def cut(values, width, gap, false_alarm=0.01):
     count = len(values)
     order = sorted(range(count), key=lambda i: values[i])
     strict = norm.ppf(1 - false_alarm / 10) / norm.ppf(0.999)
-    for size in range(math.ceil(0.55 * count), count):
+    start = math.ceil(0.55 * count)
+    inside = [values[i] for i in order[:start]]
+    centre, spread = core(inside)
+    if inside[-1] > centre + width * (1 + 10 / count) * spread:
+        return set(), None, core(values)[0]
+    for size in range(start, count):
         inside = [values[i] for i in order[:size]]
         centre, spread = core(inside)
         new = values[order[size]]

@@ -69,7 +69,11 @@ def contrasts(content, rest, trusted, judged):
                 y.append((content[i, g, s] - content[i, s, s]) / deviation)
                 x.append([0.0 if r == s else held[i, r] / deviation for r in range(labels)])
             x, y = np.array(x), np.array(y)
-            _, _, fit = _robust(x[trusted], y[trusted], contrast._FIT_STEPS, _from_zero)
+            few = contrast._HOLDS * unit[s]
+            fair = [i for i in range(count) if trusted[i]]
+            without = [i for i in fair if held[i, s] <= few * math.sqrt(noise[i, s])]
+            rows = without if 2 * len(without) > len(fair) else fair
+            _, _, fit = _robust(x[rows], y[rows], contrast._FIT_STEPS, _from_zero)
             z[:, g, s] = y - x @ fit
     return z
 

@@ -65,6 +65,8 @@ def test_distance_views_are_the_plain_loops(kind, count):
         elif not flagged:
             expected, flagged = more, too
         flagged = set(np.flatnonzero(expected > 1))
+    if flagged:  # otherwise they are far more than a quarter closer
+        assert min(close[i] for i in flagged) > np.median(close) + distances._LEAST
     sight = distances.near(seen(flat))
     np.testing.assert_allclose(sight.suspicion, expected, rtol=1e-6, atol=1e-9)
     assert set(sight.words) == flagged
@@ -136,3 +138,18 @@ def test_where_all_come_in_pairs_only_a_crowd_is_close(attackers):
     everybody = np.ones(len(flat), bool)
     said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close=True))
     assert set(np.flatnonzero(said.suspicion > 1)) == set(range(80, 80 + attackers))
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_few_per_cent_closer_than_usual_is_no_sign(close):
+    """A group a tenth closer together, in a round whose distances are alike to a thousandth."""
+    flat = np.random.default_rng(3).standard_normal((102, 20000))
+    flat, one, other = flat[:100], flat[100], flat[101]
+    flat[:20] = 0.9 * flat[:20] + math.sqrt(0.19) * one
+    everybody = np.ones(100, bool)
+    said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close))
+    assert not said.found and not (said.suspicion > 1).any()
+    # Nor does it become one beside a group that is.
+    flat[20:40] = 0.4 * flat[20:40] + math.sqrt(0.84) * other
+    said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close))
+    assert set(np.flatnonzero(said.suspicion > 1)) == set(range(20, 40))

@@ -103,3 +103,19 @@ def test_without_a_spread_nobody_is_found():
         found = split(values, 4.5, 1.0, 0.01)
         assert not found.found
         assert (found.suspicion <= 1).all()
+
+
+@pytest.mark.parametrize("high", [46, 50, 60])
+def test_two_kinds_of_which_neither_is_a_majority_are_left_alone(high):
+    """A gap within the upper kind, of several of the lower one's spreads, splits nothing."""
+    rng = np.random.default_rng(high)
+    low = 0.3 + 0.02 * rng.standard_normal(100 - high)
+    upper = 2.8 + 0.2 * rng.standard_normal(high)
+    upper[upper > 2.8] += 0.2
+    values = np.concatenate([low, upper])
+    assert not split(values, 4.5, 0.75, 0.01).found
+    # With the lower kind a clear majority, the other is what does not belong.
+    more = np.concatenate([low, 0.3 + 0.02 * rng.standard_normal(high), upper])
+    assert set(np.flatnonzero(split(more, 4.5, 0.75, 0.01).suspicion > 1)) == set(
+        range(100, 100 + high)
+    )

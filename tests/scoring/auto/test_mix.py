@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lomar_cli.files.updates import OutputLayer, Updates
-from lomar_cli.scoring.auto.mix import mix
+from lomar_cli.scoring.auto.mix import _Round, mix
+from lomar_cli.scoring.auto.unmix import rows_seen
 from tests.scoring.auto.rounds import changed, digits, no_output, seen, without_bias
 from tests.scoring.plain import from_matrix
 
@@ -171,3 +172,20 @@ def test_who_was_flagged_before_is_judged_but_teaches_nothing():
     turned = mix(seen(changed(updates, **{"fc.weight": weight}), trusted=trusted))
     np.testing.assert_array_equal(honest.suspicion[3:] > 1, turned.suspicion[3:] > 1)
     assert (honest.suspicion[bad] > 1).mean() > 0.8
+
+
+def test_a_label_that_only_flagged_clients_hold_is_not_judged():
+    """Sign-flipped updates claim what nobody has; honest clients must not answer for that."""
+    updates, _ = digits("0", 2, attackers=20, samples=100)
+    bad = np.arange(120) >= 100
+    trusted = ~bad
+    weight, bias = (updates.tensors[name].copy() for name in ("fc.weight", "fc.bias"))
+    # The honest hold eight of the ten labels.
+    weight[trusted, 8:], bias[trusted, 8:] = 0.0, bias[trusted].min()
+    weight[bad], bias[bad] = -3 * weight[bad], -3 * bias[bad]
+    bias[bad, 8:] = 5 * bias.max()
+    round_ = changed(updates, **{"fc.weight": weight, "fc.bias": bias})
+    rows = rows_seen(seen(round_, trusted=trusted), trusted)
+    assert _Round(rows, seen(round_, trusted=trusted)).judged.tolist() == [True] * 8 + [False] * 2
+    assert _Round(rows, seen(round_)).judged.all()
+    assert not (mix(seen(round_, trusted=trusted)).suspicion[trusted] > 1).any()
