@@ -21,15 +21,19 @@ _MEAN = (5.0, 1.0)
 # By how much a flagged client has to differ from the usual, whatever the spread: less than that is
 # what a label group has where clients are alike to a few per cent.
 _LEAST = float(np.log(1.25))
-_SEVERAL, _SMALL = 4, 50
+# The same for groups that are larger than those of a label: of labels that look alike.
+_LEAST_GROUP = float(np.log(3))
+_PAIR, _SEVERAL, _SMALL = 2, 4, 50
 
 
 def near(seen: Seen) -> Sight:
     """``ln d_(k) - ln d_(m)``: tighter than its own neighbourhood, as what is sent in numbers.
 
     Once for m = 2, and in rounds that are not small for m = 4: where honest clients differ much,
-    some come in close pairs by chance, but seldom in fives. Where most clients are near-copies of
-    others, groups of less than a tenth of the round are no sign.
+    some come in close pairs by chance, but seldom in fives. And once for half as many again as
+    share a major label, where those who do sit so close together that a larger group among them
+    is not seen. Where most clients are near-copies of others, groups of less than a tenth of the
+    round are no sign.
     """
     profile = seen.geometry.profile(_k(seen))
     if seen.close:
@@ -38,16 +42,31 @@ def near(seen: Seen) -> Sight:
         values = _log(profile.kth) - _log(within)
         constants = _NEAR_SMALL if _small(seen) else _NEAR
         return _judged(seen, values, constants, "tighter than", _LEAST)
-    values = _log(profile.kth) - _log(profile.second)
-    if _small(seen):
-        return _judged(seen, values, _NEAR_SMALL, "tighter than", _LEAST)
-    sight = _judged(seen, values, _NEAR, "tighter than", _LEAST)
-    fourth = seen.geometry.kth_distances([_SEVERAL])[:, 0]
-    wider = _judged(seen, _log(profile.kth) - _log(fourth), _NEAR, "tighter than", _LEAST)
-    if sight.found and wider.found:
-        together = np.fmax(sight.suspicion, wider.suspicion)
-        return Sight(together, True, {**wider.words, **sight.words}, sight.notes)
-    return sight if sight.found else wider
+    scales = {_PAIR: _LEAST}
+    if not _small(seen):
+        scales |= {_SEVERAL: _LEAST} | dict.fromkeys(_more_than_a_label(seen), _LEAST_GROUP)
+    constants = _NEAR_SMALL if _small(seen) else _NEAR
+    within = seen.geometry.kth_distances(list(scales))
+    reach = _log(profile.kth)
+    sights = [
+        _judged(seen, reach - _log(column), constants, "tighter than", least)
+        for column, least in zip(within.T, scales.values(), strict=True)
+    ]
+    found = [sight for sight in sights if sight.found]
+    if not found:
+        return sights[min(1, len(sights) - 1)]
+    words: dict[int, str] = {}
+    for sight in reversed(found):
+        words |= sight.words
+    return Sight(np.fmax.reduce([sight.suspicion for sight in found]), True, words)
+
+
+def _more_than_a_label(seen: Seen) -> list[int]:
+    """Half as many again as the clients of one major label, if that is more than several."""
+    if seen.geometry.updates.output is None:
+        return []
+    count = int(np.ceil(1.5 * seen.geometry.count / seen.geometry.updates.label_count))
+    return [count] if _SEVERAL < count <= _k(seen) else []
 
 
 def far(seen: Seen) -> Sight:

@@ -12,6 +12,7 @@ from lomar_cli.scoring.auto.base import Seen
 from lomar_cli.scoring.geometry import Geometry
 from tests.scoring.auto import slow
 from tests.scoring.plain import from_matrix
+from tests.scoring.rounds import as_updates
 
 
 def seen(flat, false_alarm=0.01):
@@ -153,3 +154,30 @@ def test_a_few_per_cent_closer_than_usual_is_no_sign(close):
     flat[20:40] = 0.4 * flat[20:40] + math.sqrt(0.84) * other
     said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close))
     assert set(np.flatnonzero(said.suspicion > 1)) == set(range(20, 40))
+
+
+@pytest.mark.parametrize("attackers", [0, 26, 60])
+def test_a_group_larger_than_a_labels_is_seen_where_label_groups_are_as_tight(attackers):
+    """Ten labels, whose twelve clients each are as close to each other as attackers are."""
+    rng = np.random.default_rng(attackers)
+    centres = rng.standard_normal((11, 300))
+    own = np.repeat(np.arange(11), [12] * 10 + [attackers])
+    flat = centres[own] + 0.01 * rng.standard_normal((120 + attackers, 300))
+    everybody = np.ones(len(flat), bool)
+    updates = as_updates(flat.reshape(-1, 10, 30))
+    said = distances.near(Seen(Geometry(updates), everybody, 0.01))
+    assert set(np.flatnonzero(said.suspicion > 1)) == set(range(120, 120 + attackers))
+    # How large a label's group is, is known where the labels are.
+    blind = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01))
+    assert not blind.found
+
+
+def test_label_groups_that_look_alike_are_no_attackers():
+    """Two of ten labels whose clients are closer to each other than to the rest, not that close."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((10, 300))
+    centres[1] = centres[0] + 0.5 * rng.standard_normal(300)
+    flat = centres[np.repeat(np.arange(10), 12)] + 0.01 * rng.standard_normal((120, 300))
+    updates = as_updates(flat.reshape(-1, 10, 30))
+    said = distances.near(Seen(Geometry(updates), np.ones(120, bool), 0.01))
+    assert not said.found and not (said.suspicion > 1).any()
