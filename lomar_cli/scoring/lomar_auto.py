@@ -28,7 +28,7 @@ _SMALL_MINORITY, _MINORITY = 0.3, 0.5
 _FEW_LABELS = 3
 # With a larger share of near-copies, clients are close by nature, as on KDD Cup 99.
 _CLOSE = 0.5
-# A copy is kept, at a part of a vote, and ranks just below the threshold.
+# A copy is kept, at a part of a vote, and ranks just below the threshold, where copies are rare.
 _COPY = 0.95
 
 
@@ -88,7 +88,7 @@ class LomarAuto:
             geometry = geometry.part(groups.medoids)
         close = bool((groups.size > 1).mean() > _CLOSE)
         sights = self._look(geometry, names, close)
-        return _together(sights, groups, count)
+        return _together(sights, groups, count, 0.0 if close else _COPY)
 
     def _look(self, geometry: Geometry, names: list[str], close: bool) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from."""
@@ -135,8 +135,13 @@ def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
     return Sight(np.full(count, np.nan), False, notes=[note])
 
 
-def _together(sights: dict[str, Sight], groups: copies.Groups, count: int) -> Judgement:
-    """The views' verdicts on medoids, carried over to the clients that they stand for."""
+def _together(
+    sights: dict[str, Sight], groups: copies.Groups, count: int, rank: float
+) -> Judgement:
+    """The views' verdicts on medoids, carried over to the clients that they stand for.
+
+    Copies have at least the suspicion ``rank``.
+    """
     columns: dict[str, Vector] = {}
     suspicion = np.zeros(count)
     for name, sight in sights.items():
@@ -146,7 +151,7 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, count: int) -> Ju
         suspicion = np.fmax(suspicion, part)
     copied = groups.size > 1
     crowd = groups.size >= max(copies.CROWD * count, 3)
-    suspicion = np.where(copied, np.maximum(suspicion, _COPY), suspicion)
+    suspicion = np.where(copied, np.maximum(suspicion, rank), suspicion)
     crowding = np.maximum(groups.size / (copies.CROWD * count), 1.01)
     suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
     keep = suspicion <= 1

@@ -41,7 +41,7 @@ def near(seen: Seen) -> Sight:
         within = seen.geometry.kth_distances([min(tenth, _k(seen))])[:, 0]
         values = _log(profile.kth) - _log(within)
         constants = _NEAR_SMALL if _small(seen) else _NEAR
-        return _judged(seen, values, constants, "tighter than", _LEAST)
+        return _judged(seen, values, constants, "tighter than", _LEAST_GROUP)
     scales = {_PAIR: _LEAST}
     if not _small(seen):
         scales |= {_SEVERAL: _LEAST} | dict.fromkeys(_more_than_a_label(seen), _LEAST_GROUP)

@@ -151,7 +151,7 @@ def test_a_few_per_cent_closer_than_usual_is_no_sign(close):
     said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close))
     assert not said.found and not (said.suspicion > 1).any()
     # Nor does it become one beside a group that is.
-    flat[20:40] = 0.4 * flat[20:40] + math.sqrt(0.84) * other
+    flat[20:40] = 0.2 * flat[20:40] + math.sqrt(0.96) * other
     said = distances.near(Seen(Geometry(from_matrix(flat)), everybody, 0.01, close))
     assert set(np.flatnonzero(said.suspicion > 1)) == set(range(20, 40))
 
