@@ -74,6 +74,9 @@ def read_npy_head(
         needed = (
             "parameters are float16, float32 or float64" if kinds == "f" else "which is refused"
         )
+        if dtype.kind == "V" and not dtype.fields:
+            # What NumPy makes of the bfloat16 and float8 of JAX, and nobody can tell apart.
+            needed = "of no meaning by itself; bfloat16 has to be made float32 before it is saved"
         raise InputError(f"{shown}: {field}: has type {dtype}, {needed}")
     # NumPy's own check takes a truth value for a number, and cannot make an array of it then.
     odd = any(isinstance(extent, bool) or extent < 0 for extent in shape)

@@ -231,6 +231,12 @@ def test_integers_that_a_round_would_not_keep(tmp_path):
         read(tmp_path / "x.npz")
 
 
+def test_bfloat16_in_an_npz_has_lost_its_type(tmp_path):
+    np.savez(tmp_path / "jax.npz", **{"fc.weight": np.zeros((3, 4), "V2")})
+    with pytest.raises(InputError, match=r"type \|V2, .*bfloat16 has to be made float32"):
+        registry.read_parameters(tmp_path / "jax.npz", DEFAULT_MAX_BYTES)
+
+
 def test_a_round_is_no_model(tmp_path):
     from safetensors.numpy import save
 
