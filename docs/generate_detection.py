@@ -1,12 +1,13 @@
 """Fill the tables of docs/detection.md from the result files beside it.
 
-A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->``. ``bars`` and
-``damage-bars`` are their files as they are. ``detection`` has a line a method and a column a spread
-of labels, ``show`` being the number shown (auc, found, false_alarms: the mean, and the worst in
-brackets); ``damage`` has a line a defense and a column a lambda, with the accuracy on the source
-label, or with ``show=overall`` on all. All other keys choose rows by a column, ``a|b`` for two
-values. The page is rewritten; with ``--check`` a stale page is an error.
-``benchmarks/detection_report.py`` and ``damage_report.py`` write the files.
+A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->``. ``bars``,
+``damage-bars`` and ``states`` are their files as they are. ``detection`` has a line a method and a
+column a spread of labels, ``show`` being the number shown (auc, found, false_alarms: the mean, and
+the worst in brackets); ``damage`` has a line a defense and a column a lambda, with the accuracy on
+the source label, or with ``show=overall`` on all. All other keys choose rows by a column, ``a|b``
+for two values. The page is rewritten; with ``--check`` a stale page is an error.
+``detection_report.py``, ``damage_report.py`` and ``detection_compare.py`` of ``benchmarks/`` write
+the files.
 
     python docs/generate_detection.py [--check]
 """
@@ -43,6 +44,19 @@ TITLES = {
         "settings": "settings",
         "met": "met",
         "greatest_loss": "greatest loss",
+    },
+    "states": {
+        "data": "data",
+        "attacks": "attacks",
+        "rounds": "rounds",
+        "auc_before": "AUC before",
+        "auc_after": "after",
+        "found_before": "found before",
+        "found_after": "after",
+        "false_alarms_before": "false alarms before",
+        "false_alarms_after": "after",
+        "worst_before": "worst before",
+        "worst_after": "after",
     },
 }
 Row = dict[str, str]

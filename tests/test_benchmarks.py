@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 from pathlib import Path
@@ -282,3 +283,41 @@ def test_the_plan_of_a_cluster_counts_what_the_code_asks_for(tmp_path, monkeypat
     assert counted == {"check_clients": plan.checks, "make_sums": plan.sums}
     # Two of eleven clients at once; what is summed is twice the n x n sum.
     assert (plan.checks, plan.sums) == (24, 34)
+
+
+def test_two_states_are_compared_on_the_rows_of_both(tmp_path, monkeypatch, capsys):
+    import detection_compare
+
+    head = "data,scheme,level,clients,samples,tau,round,seed,attack,method,auc,found,false_alarms\n"
+    cell = "digits,paper,0.5,100,100,{tau},1,3,{attack},{method},{auc},{found},{alarms}\n"
+
+    def row(attack, auc, found, alarms, tau="0.1", method="lomar-auto"):
+        return cell.format(**locals())
+
+    (tmp_path / "a.csv").write_text(
+        head
+        + row("none", "", "", "0.20", "0")
+        + row("pure", "0.9", "0.5", "0.10")
+        + row("mixed-pairs", "0.8", "0.4", "0")
+        + row("alie", "", "", "")
+        + row("pure", "0.1", "0", "0.9", method="krum")
+    )
+    (tmp_path / "b.csv").write_text(
+        head
+        + row("none", "", "", "0", "0")
+        + row("pure", "1", "1", "0")
+        + row("alie", "1", "1", "0")
+    )
+    line = ["x", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "-o", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", line)
+    detection_compare.main()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with (tmp_path / "states.csv").open() as stream:
+        none, pure, whole = csv.DictReader(stream)
+    assert (none["attacks"], none["auc_before"], none["worst_before"]) == ("none", "", "0.200")
+    assert (pure["found_before"], pure["found_after"], pure["rounds"]) == ("0.500", "1.000", "1")
+    assert (whole["rounds"], whole["false_alarms_before"], whole["false_alarms_after"]) == (
+        "2",
+        "0.150",
+        "0.000",
+    )

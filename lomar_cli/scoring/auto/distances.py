@@ -8,6 +8,7 @@ of the clients, so that no neighbourhood is malicious throughout.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
 from lomar_cli.scoring.auto.forward import split
@@ -24,6 +25,9 @@ _LEAST = float(np.log(1.25))
 # The same for groups that are larger than those of a label: of labels that look alike.
 _LEAST_GROUP = float(np.log(3))
 _PAIR, _SEVERAL, _SMALL = 2, 4, 50
+# The share of flagged clients from which on they have to be one crowd, whose distances are at most
+# so much of the usual one; and from how many clients these are taken.
+_CROWD, _TOGETHER, _SOME = 0.3, 0.5, 500
 
 
 def near(seen: Seen) -> Sight:
@@ -58,7 +62,32 @@ def near(seen: Seen) -> Sight:
     words: dict[int, str] = {}
     for sight in reversed(found):
         words |= sight.words
-    return Sight(np.fmax.reduce([sight.suspicion for sight in found]), True, words)
+    suspicion = np.fmax.reduce([sight.suspicion for sight in found])
+    if _scattered(seen, suspicion > 1):
+        note = (
+            f"{int((suspicion > 1).sum())} of {len(suspicion)} clients lie in tight groups far "
+            "from each other: so many are label groups, not attackers, and 'near' flags none"
+        )
+        return Sight(np.minimum(suspicion, 0.99), False, notes=[note])
+    return Sight(suspicion, True, words)
+
+
+def _scattered(seen: Seen, flagged: NDArray[np.bool_]) -> bool:
+    """Whether so many are flagged that they should be one crowd, and are not.
+
+    A crowd's members are closer to each other than clients are in general.
+    """
+    if flagged.mean() < _CROWD:
+        return False
+    among, usual = (_usual(seen, one) for one in (np.flatnonzero(flagged), np.arange(len(flagged))))
+    return among > _TOGETHER * usual
+
+
+def _usual(seen: Seen, clients: NDArray[np.intp]) -> float:
+    """The median distance between ``clients``, from some of them to all."""
+    some = clients[np.linspace(0, len(clients) - 1, min(len(clients), _SOME)).astype(np.intp)]
+    squares = seen.geometry.squares[np.ix_(some, clients)]
+    return float(np.sqrt(max(0.0, np.median(squares[some[:, None] != clients]))))
 
 
 def _more_than_a_label(seen: Seen) -> list[int]:

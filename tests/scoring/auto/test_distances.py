@@ -181,3 +181,20 @@ def test_label_groups_that_look_alike_are_no_attackers():
     updates = as_updates(flat.reshape(-1, 10, 30))
     said = distances.near(Seen(Geometry(updates), np.ones(120, bool), 0.01))
     assert not said.found and not (said.suspicion > 1).any()
+
+
+@pytest.mark.parametrize("kinds", [10, 1])
+def test_so_many_tight_groups_are_no_attackers_unless_they_are_one(kinds):
+    """Fifty clients in ten tight groups far from each other, or in one, beside sixty alone."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((kinds, 300))
+    tight = np.repeat(centres, 50 // kinds, axis=0) + 0.01 * rng.standard_normal((50, 300))
+    flat = np.concatenate([rng.standard_normal((62, 300)), tight])
+    sight = distances.near(Seen(Geometry(from_matrix(flat)), np.ones(112, bool), 0.01))
+    assert set(np.flatnonzero(sight.suspicion > 1)) == (
+        set(range(62, 112)) if kinds == 1 else set()
+    )
+    assert sight.found == (kinds == 1)
+    assert ["50 of 112 clients lie in tight groups" in note for note in sight.notes] == (
+        [True] if kinds > 1 else []
+    )
