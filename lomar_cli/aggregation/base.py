@@ -62,8 +62,9 @@ def combine(updates: Updates, coefficients: Vector) -> dict[str, NDArray[np.floa
         for start in range(0, block.shape[1], width):
             piece = block[:, start : start + width]
             part = (piece if everyone else piece[rows]).astype(np.float64)
-            np.matmul(chosen, part, out=total[start : start + width])
-        # What is not finite makes the sum so; which client it was is asked only then.
+            # What is not finite makes the sum so; which client it was is asked only then.
+            with np.errstate(invalid="ignore", over="ignore"):
+                np.matmul(chosen, part, out=total[start : start + width])
         if not np.isfinite(total).all():
             check_finite(block[rows], updates, rows)
         return total

@@ -24,6 +24,16 @@ def test_a_client_that_is_not_finite_is_named(name, value):
         made(view, np.ones(15))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [(np.inf, -np.inf), (np.inf, np.inf), (np.nan, 0.0)])
+def test_a_mean_of_what_is_not_finite_names_who_it_is_without_a_warning(values):
+    rows = matrix(15, 6)
+    rows[4, 3], rows[7, 3] = values
+    view = as_view(rows, [f"hospital-{number}" for number in range(15)])
+    with pytest.raises(LomarError, match="'hospital-4' holds NaN or infinity"):
+        RULES.make("fedavg", {})(view, np.ones(15))
+
+
 @pytest.mark.parametrize("name", sorted(set(OURS) - {"fedavg", "foolsgold"}))
 def test_a_huge_update_does_not_overflow(name):
     """Its square is beyond float32; the honest ones are averaged as if it had not come."""

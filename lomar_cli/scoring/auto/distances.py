@@ -24,7 +24,7 @@ _MEAN = (5.0, 1.0)
 _LEAST = float(np.log(1.25))
 # The same for groups that are larger than those of a label: of labels that look alike.
 _LEAST_GROUP = float(np.log(3))
-_PAIR, _SEVERAL, _SMALL = 2, 4, 50
+_SEVERAL, _SMALL = 4, 50
 # The share of flagged clients from which on they have to be one crowd, whose distances are at most
 # so much of the usual one; and from how many clients these are taken.
 _CROWD, _TOGETHER, _SOME = 0.3, 0.5, 500
@@ -46,15 +46,16 @@ def near(seen: Seen) -> Sight:
         values = _log(profile.kth) - _log(within)
         constants = _NEAR_SMALL if _small(seen) else _NEAR
         return _judged(seen, values, constants, "tighter than", _LEAST_GROUP)
-    scales = {_PAIR: _LEAST}
-    if not _small(seen):
-        scales |= {_SEVERAL: _LEAST} | dict.fromkeys(_more_than_a_label(seen), _LEAST_GROUP)
-    constants = _NEAR_SMALL if _small(seen) else _NEAR
-    within = seen.geometry.kth_distances(list(scales))
-    reach = _log(profile.kth)
+    small = _small(seen)
+    columns, leasts = [profile.second], [_LEAST]
+    if not small:
+        larger = _more_than_a_label(seen)
+        columns += list(seen.geometry.kth_distances([_SEVERAL, *larger]).T)
+        leasts += [_LEAST] + [_LEAST_GROUP] * len(larger)
+    reach, constants = _log(profile.kth), _NEAR_SMALL if small else _NEAR
     sights = [
         _judged(seen, reach - _log(column), constants, "tighter than", least)
-        for column, least in zip(within.T, scales.values(), strict=True)
+        for column, least in zip(columns, leasts, strict=True)
     ]
     found = [sight for sight in sights if sight.found]
     if not found:
