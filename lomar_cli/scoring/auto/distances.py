@@ -7,6 +7,9 @@ of the clients, so that no neighbourhood is malicious throughout.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,17 +63,24 @@ def near(seen: Seen) -> Sight:
     found = [sight for sight in sights if sight.found]
     if not found:
         return sights[min(1, len(sights) - 1)]
+    together = _union(found)
+    if not _scattered(seen, together.suspicion > 1):
+        return together
+    count = int((together.suspicion > 1).sum())
+    note = f"{count} of {len(reach)} clients lie in tight groups far from each other, as those of "
+    # Only what is larger than a label's group is something else.
+    if len(sights) > 2 and sights[2].found:
+        return replace(sights[2], notes=[f"{note}a label do: 'near' flags larger groups only"])
+    quiet = np.minimum(together.suspicion, 0.99)
+    return Sight(quiet, False, notes=[f"{note}a label do: 'near' flags none of them"])
+
+
+def _union(found: Sequence[Sight]) -> Sight:
+    """What any of them flags; the first one's words come first."""
     words: dict[int, str] = {}
     for sight in reversed(found):
         words |= sight.words
-    suspicion = np.fmax.reduce([sight.suspicion for sight in found])
-    if _scattered(seen, suspicion > 1):
-        note = (
-            f"{int((suspicion > 1).sum())} of {len(suspicion)} clients lie in tight groups far "
-            "from each other: so many are label groups, not attackers, and 'near' flags none"
-        )
-        return Sight(np.minimum(suspicion, 0.99), False, notes=[note])
-    return Sight(suspicion, True, words)
+    return Sight(np.fmax.reduce([sight.suspicion for sight in found]), True, words)
 
 
 def _scattered(seen: Seen, flagged: NDArray[np.bool_]) -> bool:

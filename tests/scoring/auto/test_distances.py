@@ -198,3 +198,16 @@ def test_so_many_tight_groups_are_no_attackers_unless_they_are_one(kinds):
     assert ["50 of 112 clients lie in tight groups" in note for note in sight.notes] == (
         [True] if kinds > 1 else []
     )
+
+
+def test_beside_tight_label_groups_a_larger_one_is_still_seen():
+    """Nine label groups of five and one of twenty are tight, ninety-five clients are not."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((10, 300))
+    own = np.repeat(np.arange(10), [5] * 9 + [20])
+    tight = centres[own] + 0.01 * rng.standard_normal((65, 300))
+    flat = np.concatenate([rng.standard_normal((95, 300)), tight])
+    updates = as_updates(flat.reshape(-1, 20, 15))
+    sight = distances.near(Seen(Geometry(updates), np.ones(160, bool), 0.01))
+    assert set(np.flatnonzero(sight.suspicion > 1)) == set(range(140, 160))
+    assert ["larger groups only" in note for note in sight.notes] == [True]
