@@ -71,7 +71,8 @@ def rounds(
     start = initial(model, labels, rng)
     owned = [honest_samples(scheme, by_label, rng) for _ in range(clients - bad)]
     ones = [rng.choice(by_label[SOURCE], SAMPLES) for _ in range(bad)]
-    flipped = [(x, np.full(SAMPLES, TARGET % labels)) for x in ones]
+    target = TARGET if labels > TARGET else 0
+    flipped = [(x, np.full(SAMPLES, target)) for x in ones]
     for number in (1, 2, 3):
         honest = [train(start, own, rng) for own in owned]
         if number != 2:

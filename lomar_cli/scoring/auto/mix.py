@@ -32,6 +32,7 @@ _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.75
 _LEAST_HOLDERS, _HELD = 6, 0.1
+_LEAST_LABELS = 3
 
 
 def mix(seen: Seen) -> Sight:
@@ -40,6 +41,12 @@ def mix(seen: Seen) -> Sight:
     fault = unfit(updates)
     if fault is not None:
         return fault
+    if updates.label_count < _LEAST_LABELS:
+        return cannot(
+            len(updates.clients),
+            "with two labels there is no third to tell who of two calls them by the wrong names: "
+            "label contents are not compared",
+        )
     return _Round(rows_seen(seen, seen.trusted), seen).sight(updates)
 
 

@@ -162,6 +162,16 @@ def test_no_output_layer_or_too_many_labels_are_said():
     assert "more than 64 labels" in sight.notes[0]
 
 
+def test_two_labels_are_not_compared():
+    """Each is all that the other is measured by: honest holders would be accused as well."""
+    from tests.scoring.rounds import random_round
+
+    sight = mix(seen(random_round(0, 60, 2, 12)))
+    assert np.isnan(sight.suspicion).all() and not sight.found
+    assert "with two labels there is no third" in sight.notes[0]
+    assert not np.isnan(mix(seen(random_round(0, 60, 3, 12))).suspicion).any()
+
+
 def test_who_was_flagged_before_is_judged_but_teaches_nothing():
     updates, bad = digits("0", 2, flips=((1, 7),), attackers=20)
     trusted = np.ones(len(bad), bool)
