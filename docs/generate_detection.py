@@ -1,7 +1,7 @@
 """Fill the tables of docs/detection.md from the result files beside it.
 
 A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->``. ``bars``,
-``damage-bars`` and ``states`` are their files as they are. ``detection`` has a line a method and a
+``damage-bars``, ``states`` and ``states-unseen`` are their files as they are. ``detection`` has a line a method and a
 column a spread of labels, ``show`` being the number shown (auc, found, false_alarms: the mean, and
 the worst in brackets); ``damage`` has a line a defense and a column a lambda, with the accuracy on
 the source label, or with ``show=overall`` on all. All other keys choose rows by a column, ``a|b``
@@ -59,6 +59,7 @@ TITLES = {
         "worst_after": "after",
     },
 }
+TITLES["states-unseen"] = TITLES["states"]
 Row = dict[str, str]
 
 
