@@ -1,13 +1,13 @@
 """Fill the tables of docs/detection.md from the result files beside it.
 
 A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->``. ``bars``,
-``damage-bars``, ``states`` and ``states-unseen`` are their files as they are. ``detection`` has a line a method and a
-column a spread of labels, ``show`` being the number shown (auc, found, false_alarms: the mean, and
-the worst in brackets); ``damage`` has a line a defense and a column a lambda, with the accuracy on
-the source label, or with ``show=overall`` on all. All other keys choose rows by a column, ``a|b``
-for two values. The page is rewritten; with ``--check`` a stale page is an error.
-``detection_report.py``, ``damage_report.py`` and ``detection_compare.py`` of ``benchmarks/`` write
-the files.
+``damage-bars``, ``states`` and ``states-unseen`` are their files as they are. ``detection`` has a
+line a method and a column a spread of labels, ``show`` being the number shown (auc, found,
+false_alarms: the mean, and the worst in brackets); ``damage`` has a line a defense and a column a
+lambda, with the accuracy on the source label, or with ``show=overall`` on all. All other keys
+choose rows by a column, ``a|b`` for two values. The page is rewritten; with ``--check`` a stale
+page is an error. ``detection_report.py``, ``damage_report.py`` and ``detection_compare.py`` of
+``benchmarks/`` write the files.
 
     python docs/generate_detection.py [--check]
 """
