@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lomar_cli.files.atomic import atomic_bytes
@@ -68,3 +68,18 @@ class Results:
         """Take off an unfinished last line."""
         content = self.path.read_bytes()
         os.ftruncate(handle, content.rfind(b"\n") + 1)
+
+
+def write(path: Path, rows: Sequence[Row]) -> None:
+    """Rows of one kind as a file of their own."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["method"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_bytes(path, text.getvalue().encode(), force=True)
+
+
+def over(how: Callable[[list[float]], float], rows: Sequence[Row], column: str) -> str:
+    """A column's numbers as one, where there are any."""
+    values = [float(row[column]) for row in rows if row[column]]
+    return f"{how(values):.3f}" if values else ""

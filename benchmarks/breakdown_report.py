@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from _results import Results, Row
+from _results import Results, Row, write
 from _svg import save_svg
 from detection import KEYS, VALUES
-from detection_report import FIRST, write
+from detection_report import FIRST
 
 from lomar_cli.plots.canvas import legend, panels, styles
 

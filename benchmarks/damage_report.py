@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from _results import Results, Row
+from _results import Results, Row, over, write
 from damage import FLOOR, KEYS, NO_ATTACK, NONE, VALUES
-from detection_report import write
 
 SETTING = ("data", "lambda", "flip", "tau", "rounds")
 FIRST = "lomar-auto"
@@ -52,7 +51,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
         if row["source"]:
             groups[tuple(row[key] for key in (*SETTING, "attack", "defense"))].append(row)
     beside = {
-        key: _mean(found, "source")
+        key: over(fmean, found, "source")
         for key, found in groups.items()
         if key[-2] in (NO_ATTACK, FLOOR)
     }
@@ -65,15 +64,13 @@ def summary(rows: Sequence[Row]) -> list[Row]:
             name.replace(" ", "_"): beside.get((*setting, name, NONE), "")
             for name in (NO_ATTACK, FLOOR)
         }
-        said = {name: _mean(found, name) for name in ("source", "overall", "found", "false_alarms")}
+        said = {
+            name: over(fmean, found, name)
+            for name in ("source", "overall", "found", "false_alarms")
+        }
         named = dict(zip((*SETTING, "attack", "defense"), key, strict=True))
         made.append({**named, "seeds": str(len(found)), **lines, **said})
     return made
-
-
-def _mean(rows: Sequence[Row], column: str) -> str:
-    values = [float(row[column]) for row in rows if row[column]]
-    return f"{fmean(values):.3f}" if values else ""
 
 
 def judged(rows: Sequence[Row], defense: str) -> list[Row]:

@@ -10,15 +10,18 @@ the last is the state after. Only cells of both count. Prints those that changed
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 
-Row = dict[str, str]
-KEYS = ("data", "scheme", "level", "clients", "tau", "round", "seed", "attack")
+from _bars import ALIKE, MIXED, PURE
+from _results import Results, Row, over, write
+from detection import KEYS, VALUES
+
+CELL = [key for key in KEYS if key != "method"]
 MEASURES = ("auc", "found", "false_alarms")
-KINDS = ("none", "pure flips", "mixed flips", "on the round")
+KINDS = {"none": ("none",), "pure flips": PURE, "mixed flips": MIXED + ALIKE}
+REST = "on the round"
 SHOWN = 0.05
 
 
@@ -40,21 +43,17 @@ def main() -> None:
             words = (f"{name} {was[name] or '-'} -> {now[name] or '-'}" for name in MEASURES)
             print(" ".join(key), *words, sep="  ")
     given.output.mkdir(parents=True, exist_ok=True)
-    with (given.output / "states.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(given.output / "states.csv", rows)
 
 
 def read(paths: Iterable[Path], method: str) -> dict[tuple[str, ...], Row]:
     """Rows of a method by cell; rows where it did not apply are left out."""
-    found = {}
-    for path in paths:
-        with path.open(newline="") as stream:
-            for row in csv.DictReader(stream):
-                if row["method"] == method and row["false_alarms"]:
-                    found[tuple(row[key] for key in KEYS)] = row
-    return found
+    return {
+        tuple(row[key] for key in CELL): row
+        for path in paths
+        for row in Results(path, KEYS, VALUES).read()
+        if row["method"] == method and row["false_alarms"]
+    }
 
 
 def compared(
@@ -64,29 +63,25 @@ def compared(
     both = [key for key in before if key in after]
     lines = []
     for data in dict.fromkeys(key[0] for key in both):
-        for kind in (*KINDS, "all"):
-            chosen = [key for key in both if key[0] == data and kind in ("all", kind_of(key[-1]))]
+        for kind in (*KINDS, REST, "all"):
+            chosen = [
+                key
+                for key in both
+                if key[0] == data and kind in ("all", kind_of(before[key]["attack"]))
+            ]
             if not chosen:
                 continue
             line = {"data": data, "attacks": kind, "rounds": str(len(chosen))}
             for state, rows in (("before", before), ("after", after)):
                 here = [rows[key] for key in chosen]
-                line |= {f"{name}_{state}": mean(here, name) for name in MEASURES}
-                line[f"worst_{state}"] = f"{max(float(row['false_alarms']) for row in here):.3f}"
+                line |= {f"{name}_{state}": over(fmean, here, name) for name in MEASURES}
+                line[f"worst_{state}"] = over(max, here, "false_alarms")
             lines.append(line)
     return lines
 
 
 def kind_of(attack: str) -> str:
-    for kind in KINDS[1:3]:
-        if attack.startswith(kind.split()[0]):
-            return kind
-    return "none" if attack == "none" else KINDS[3]
-
-
-def mean(rows: Sequence[Row], name: str) -> str:
-    values = [float(row[name]) for row in rows if row[name]]
-    return f"{statistics.fmean(values):.3f}" if values else ""
+    return next((kind for kind, attacks in KINDS.items() if attack in attacks), REST)
 
 
 def moved(was: str, now: str) -> bool:

@@ -10,19 +10,16 @@ shares of attackers, rounds and seeds) and ``detection.svg``.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 from _bars import judged
-from _results import Results, Row
+from _results import Results, Row, over, write
 from _svg import save_svg
 from detection import KEYS, VALUES
 
-from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.plots.canvas import legend, panels, styles
 
 GROUP = ("data", "scheme", "level", "attack", "method")
@@ -50,14 +47,6 @@ def main() -> None:
     figure(made, methods, method, given.output / "detection.svg")
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["method"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    atomic_bytes(path, text.getvalue().encode(), force=True)
-
-
 def summary(rows: Sequence[Row]) -> list[Row]:
     """A row a data set, spread, attack and method; cells without a number are not counted."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
@@ -68,21 +57,16 @@ def summary(rows: Sequence[Row]) -> list[Row]:
     for key, found in groups.items():
         said = {
             "cells": str(len(found)),
-            "auc": _of(fmean, found, "auc"),
-            "worst_auc": _of(min, found, "auc"),
-            "found": _of(fmean, found, "found"),
-            "worst_found": _of(min, found, "found"),
-            "false_alarms": _of(fmean, found, "false_alarms"),
-            "worst_false_alarms": _of(max, found, "false_alarms"),
-            "separator": _of(fmean, found, "separator"),
+            "auc": over(fmean, found, "auc"),
+            "worst_auc": over(min, found, "auc"),
+            "found": over(fmean, found, "found"),
+            "worst_found": over(min, found, "found"),
+            "false_alarms": over(fmean, found, "false_alarms"),
+            "worst_false_alarms": over(max, found, "false_alarms"),
+            "separator": over(fmean, found, "separator"),
         }
         made.append({**dict(zip(GROUP, key, strict=True)), **said})
     return made
-
-
-def _of(how: Callable[[list[float]], float], rows: Sequence[Row], column: str) -> str:
-    values = [float(row[column]) for row in rows if row[column]]
-    return f"{how(values):.3f}" if values else ""
 
 
 def figure(rows: Sequence[Row], methods: Sequence[str], first: str, path: Path) -> None:

@@ -32,7 +32,7 @@ from tests.hostile.kills import APPEND, COMMANDS, Running, kill, kill_append, pr
 from tests.hostile.kills_run import PLAN, RUN, kill_run
 
 # What changes a file or a folder that is there, and is looked at in a way of its own.
-OTHERS = {"append": kill_append, "run": kill_run}
+OTHERS = {"append": (APPEND, kill_append), "run": (RUN, kill_run)}
 
 
 class Forked:
@@ -107,11 +107,11 @@ def main() -> int:
         inputs = prepare(Path(folder) / "inputs")
         for name in options.commands.split(","):
             work = Path(folder) / name.replace(" ", "-")
-            command = {"append": APPEND, "run": RUN}.get(name) or COMMANDS[name]
+            command, killed = OTHERS.get(name) or (COMMANDS[name], None)
             warm(command, inputs, Path(folder) / "warm")
             new: Callable[[Path, list[str]], Running] = start if options.processes else Forked
-            if name in OTHERS:
-                seen = OTHERS[name](inputs, work, options.count, options.seed, new)
+            if killed is not None:
+                seen = killed(inputs, work, options.count, options.seed, new)
             else:
                 seen = kill(command, inputs, work, options.count, options.seed, start=new)
             print(

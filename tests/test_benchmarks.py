@@ -286,10 +286,11 @@ def test_the_plan_of_a_cluster_counts_what_the_code_asks_for(tmp_path, monkeypat
 
 
 def test_two_states_are_compared_on_the_rows_of_both(tmp_path, monkeypatch, capsys):
+    import detection
     import detection_compare
 
-    head = "data,scheme,level,clients,samples,tau,round,seed,attack,method,auc,found,false_alarms\n"
-    cell = "digits,paper,0.5,100,100,{tau},1,3,{attack},{method},{auc},{found},{alarms}\n"
+    head = ",".join([*detection.KEYS, *detection.VALUES]) + "\n"
+    cell = "digits,paper,0.5,100,100,{tau},1,3,{attack},{method},100,9,{auc},{found},{alarms},1,,\n"
 
     def row(attack, auc, found, alarms, tau="0.1", method="lomar-auto"):
         return cell.format(**locals())

@@ -43,19 +43,17 @@ def near(seen: Seen) -> Sight:
     round are no sign.
     """
     profile = seen.geometry.profile(_k(seen))
+    small = _small(seen)
+    reach, constants = _log(profile.kth), _NEAR_SMALL if small else _NEAR
     if seen.close:
         tenth = max(_SEVERAL, int(np.ceil(seen.geometry.count / 10)))
         within = seen.geometry.kth_distances([min(tenth, _k(seen))])[:, 0]
-        values = _log(profile.kth) - _log(within)
-        constants = _NEAR_SMALL if _small(seen) else _NEAR
-        return _judged(seen, values, constants, "tighter than", _LEAST_GROUP)
-    small = _small(seen)
+        return _judged(seen, reach - _log(within), constants, "tighter than", _LEAST_GROUP)
     columns, leasts = [profile.second], [_LEAST]
     if not small:
         larger = _more_than_a_label(seen)
         columns += list(seen.geometry.kth_distances([_SEVERAL, *larger]).T)
         leasts += [_LEAST] + [_LEAST_GROUP] * len(larger)
-    reach, constants = _log(profile.kth), _NEAR_SMALL if small else _NEAR
     sights = [
         _judged(seen, reach - _log(column), constants, "tighter than", least)
         for column, least in zip(columns, leasts, strict=True)
