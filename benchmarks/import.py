@@ -4,7 +4,9 @@
 
 Makes CLIENTS (200) safetensors files of SIZE (6,000,000) float32 numbers in a temporary folder,
 copies them with and without a sync of the copies, and imports them with `lomar dump --differences`;
-in turn, TIMES (3) times, of which the best counts. CPU time tells more where the machine has other
+in turn, TIMES (3) times, of which the best counts. All of it once with the files in the page cache
+and once without them, as where another machine has sent them ("cold"; a hint to the kernel). CPU
+time tells more where the machine has other
 work: that of an import is, but for a second or less, that of writing and of two SHA-256 passes
 (each file's, and each client's), which are timed beside it. Needs three times CLIENTS * SIZE * 4
 bytes of disk (LOMAR_BENCHMARK_DIR).
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,14 @@ def copied(source: Path, target: Path, synced: bool) -> tuple[float, float]:
     taken = time.perf_counter() - began, time.process_time() - cpu
     shutil.rmtree(target)
     return taken
+
+
+def forgotten(source: Path) -> None:
+    """Ask the kernel to drop the files from its cache."""
+    for path in source.iterdir():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def hashed(source: Path) -> tuple[float, float]:
@@ -73,25 +84,33 @@ def main(clients: int = 200, size: int = 6_000_000, times: int = 3) -> None:
             weight = rng.normal(size=(10, 100)).astype(np.float32)
             one = {"body": body, "fc.weight": weight, "fc.bias": weight[:, 0].copy()}
             save_file(one, source / f"c{number:04}.safetensors")
-        copies, synced, hashes, imports = [], [], [], []
-        for _ in range(times):
-            copies.append(copied(source, Path(folder) / "copy", synced=False))
-            synced.append(copied(source, Path(folder) / "copy", synced=True))
-            hashes.append(hashed(source))
-            imports.append(imported(source, Path(folder) / "r.h5"))
-        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         print(f"{clients} clients x {size:,} float32, {clients * size * 4 / 1e9:.1f} GB")
-        for name, each in (
-            ("copying", copies),
-            ("copying and syncing", synced),
-            ("one SHA-256 pass", hashes),
-            ("importing", imports),
-        ):
-            print(f"{name} {min(w for w, _ in each):.1f} s, CPU {min(c for _, c in each):.1f} s")
-        best = min(w for w, _ in imports)
-        plain, safe = (best / min(w for w, _ in each) for each in (copies, synced))
-        print(f"importing takes {safe:.2f} times as long as copying and syncing, {plain:.2f} times")
-        print(f"as long as copying, and {most:.2f} GB of memory at most")
+        for cold in (False, True):
+            compare(source, Path(folder), times, cold)
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        print(f"{most:.2f} GB of memory at most")
+
+
+def compare(source: Path, folder: Path, times: int, cold: bool) -> None:
+    ways: dict[str, Callable[[], tuple[float, float]]] = {
+        "copying": lambda: copied(source, folder / "copy", synced=False),
+        "copying and syncing": lambda: copied(source, folder / "copy", synced=True),
+        "one SHA-256 pass": lambda: hashed(source),
+        "importing": lambda: imported(source, folder / "r.h5"),
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(times):
+        for name, way in ways.items():
+            if cold:
+                forgotten(source)
+            taken[name].append(way())
+    clock = {name: min(wall for wall, _ in each) for name, each in taken.items()}
+    print("cold" if cold else "in the page cache")
+    for name, each in taken.items():
+        print(f"  {name} {clock[name]:.1f} s, CPU {min(cpu for _, cpu in each):.1f} s")
+    plain, safe = (clock["importing"] / clock[name] for name in ("copying", "copying and syncing"))
+    print(f"  importing takes {plain:.2f} times as long as copying, {safe:.2f} times as long as")
+    print("  copying and syncing", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.stored_types import write_types
 from lomar_cli.files.text import printable
+from lomar_cli.stages.ahead import one_ahead
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
@@ -114,11 +116,13 @@ def dump(
         given = beside.num_examples if beside is not None else None
         return client_counts(clients.names[:upto], counts, given, printable(str(weights)))
 
-    stream = clients.read(max_bytes, selection.layers)
     before = ""
-    # Two threads hash the files and the clients while this one reads and writes: each waits for
+    # One thread reads, two hash the files and the clients, and this one writes: each waits for
     # the disk or computes outside Python.
-    with ThreadPoolExecutor(2) as pool:
+    with (
+        ThreadPoolExecutor(2) as pool,
+        contextlib.closing(one_ahead(clients.read(max_bytes, selection.layers))) as stream,
+    ):
         for target in files:
             part = replace(
                 head,
