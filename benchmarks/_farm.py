@@ -17,14 +17,17 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import dask
+import numpy as np
 from distributed import Client, Scheduler, SchedulerPlugin, Worker
+
+from lomar_cli.files.round import open_rounds
 
 _LOADED = ["_farm", "lomar_cli.stages.far_calls", "lomar_cli.stages.score", "scipy.linalg"]
 START = 300.0
@@ -79,6 +82,10 @@ class Farm:
         self.client.wait_for_workers(workers, timeout=START)
         self.client.register_plugin(Counting(), name="counting")
 
+    def warm(self, paths: Sequence[Path]) -> None:
+        """Have every worker open and read a round once, so that it has loaded what that takes."""
+        self.client.run(_warm, [path.resolve() for path in paths])
+
     def used(self) -> dict[str, Used]:
         """By worker, of those that are alive."""
         found: dict[str, Used] = self.client.run(_used)
@@ -122,6 +129,12 @@ class Counting(SchedulerPlugin):
     def transition(self, key: Any, start: str, finish: str, *args: Any, **more: Any) -> None:
         if start == "processing" and finish == "memory" and isinstance(key, tuple):
             self.done[str(key[0]).rpartition("-")[0]] += 1
+
+
+def _warm(paths: Sequence[Path]) -> None:
+    with open_rounds(paths, verify=False, updates=False) as found:
+        for tensor in found.updates.tensors.values():
+            np.asarray(tensor[:1])
 
 
 def _scheduled(dask_scheduler: Any = None) -> tuple[float, Counter[str]]:

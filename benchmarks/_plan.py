@@ -18,8 +18,9 @@ class Constants:
     """What ``benchmarks/cluster_score.py`` measures, a CPU second of one process each.
 
     ``check``, ``course`` and ``read`` are bytes of the round, ``flops`` multiplications and
-    additions of the distances, ``add`` bytes of a sum, ``call`` seconds of the scheduler a call,
-    ``judge`` seconds of lomar-auto for 10,000 clients. ``network``, bytes a second that a machine
+    additions of the distances, ``add`` bytes of a sum, ``open`` seconds to open one of the round's
+    files (each sum opens all, each check one), ``call`` seconds of the scheduler a call, ``judge``
+    seconds of lomar-auto for 10,000 clients. ``network``, bytes a second that a machine
     can send or take, and ``storage``, what all machines together can read, are assumed.
     """
 
@@ -28,6 +29,7 @@ class Constants:
     read: float
     flops: float
     add: float
+    open: float
     call: float
     judge: float
     network: float = 1.25e9
@@ -35,7 +37,14 @@ class Constants:
 
 
 CONSTANTS = Constants(
-    check=0.7e9, course=0.26e9, read=2e9, flops=49e9, add=0.43e9, call=5e-3, judge=12.0
+    check=0.7e9,
+    course=0.26e9,
+    read=2e9,
+    flops=49e9,
+    add=0.43e9,
+    open=13e-3,
+    call=5e-3,
+    judge=12.0,
 )
 
 
@@ -87,11 +96,17 @@ class Plan:
         """What workers send each other: one of the two sums that are added."""
         return (self.sums - 1) * self.square
 
+    @property
+    def opened(self) -> int:
+        """How often one of the files is opened."""
+        return self.checks + self.sums * self.shards
+
     def one_sum(self) -> tuple[float, float, float]:
-        """CPU seconds of a call: reading, where updates point, distances."""
+        """CPU seconds of a call: opening and reading, where updates point, distances."""
         one = self.size / self.sums
         distances = self.clients * one / self.itemsize / self.of.flops
-        return one / self.of.read, one / self.of.course, distances
+        reading = self.shards * self.of.open + one / self.of.read
+        return reading, one / self.of.course, distances
 
     def lines(self) -> Iterator[str]:
         of, waves = self.of, math.ceil(self.sums / self.workers)
@@ -114,7 +129,7 @@ class Plan:
         yield (
             f"sum over parameters: {summing:,.0f} s, {waves} calls a worker at most, "
             f"{compute:,.0f} s each: {distances:,.0f} s distances, {course:,.0f} s course, "
-            f"{reading:,.0f} s reading"
+            f"{reading:,.0f} s opening and reading"
         )
         yield (
             f"add the sums: {adding:,.0f} s; {self.moved / self.machines / 1e9:.1f} GB moved a "

@@ -39,6 +39,12 @@ MB = 1e6
 CLIENTS, PARAMETERS, MACHINES, SHARDS, MEMORY = 10_000, 25_000_000, 50, 20, 2**33
 # What one process was seen to do at 1,000 clients, in runs of 1 KiB (docs/scale.md).
 SMALL = replace(CONSTANTS, read=0.417e9, course=0.283e9, flops=77e9)
+# Bytes that are read of a file of the round when it is opened and checked.
+OPENED = 30e3
+# Of each of a file's ends, to see that it is the same everywhere.
+ENDS = 2**20
+# Seconds for which workers that have nothing to do are watched.
+IDLE = 20.0
 # At most beyond what a worker starts with; over 60 % of it Dask would spill.
 LIMIT = 2**29
 
@@ -122,12 +128,19 @@ def kill(made: Farm, plan: Plan, number: int) -> None:
 
 def judged(made: Farm, paths: list[Path], plan: Plan, here: Scores, what: str) -> Scores:
     """Score the round on the farm, and print what it took beside what the model says."""
+    made.warm(paths)
+    resting = made.used()
+    time.sleep(IDLE)
     before, (scheduler, _) = made.used(), made.scheduled()
+    idle = sum(before[one].cpu - resting[one].cpu for one in before) / IDLE
     start = time.perf_counter()
     there = score(paths, memory=plan.memory, cluster=made.address)
     took = time.perf_counter() - start
     after, (ended, done) = made.used(), made.scheduled()
-    print(f"{what}: {took:.0f} s by the clock")
+    print(
+        f"{what}: {took:.0f} s by the clock, in which workers with nothing to do would take "
+        f"{idle * took:.0f} CPU s"
+    )
     table(plan, before, after, (ended - scheduler) / sum(done.values()), done)
     apart = float(np.abs(there.suspicion - here.suspicion).max())
     kept = "the same" if (there.keep == here.keep).all() else "OTHER"
@@ -145,7 +158,8 @@ def table(
         return [getattr(after[one], name) - getattr(before[one], name) for one in after]
 
     of, machines, sent = plan.of, len(after), gained("sent")
-    work = plan.size / of.check + plan.sums * sum(plan.one_sum()) + plan.moved / of.add
+    work = plan.size / of.check + plan.checks * of.open
+    work += plan.sums * sum(plan.one_sum()) + plan.moved / of.add
     memory = 3 * plan.square + plan.memory / 4
     rows: list[tuple[str, float, float]] = [
         ("checks", plan.checks, done["check_clients"]),
@@ -155,7 +169,7 @@ def table(
         ("MB sent by a worker, most", plan.moved / machines / MB, max(sent) / MB),
         (
             "MB read by a worker, mean",
-            2 * plan.size / machines / MB,
+            (2 * plan.size + plan.opened * OPENED) / machines / MB + SHARDS * 2 * ENDS / MB,
             sum(gained("read")) / machines / MB,
         ),
         ("ms of the scheduler's CPU a call", 1e3 * of.call, 1e3 * call),
