@@ -6,7 +6,8 @@ Every one gets the same random float32 round in a process of its own, and each i
 the Gram product in that process: the ratio of their CPU times, the median of a few turns, holds on
 a busy machine. CPU seconds are of all threads; libraries and their compilation are loaded before.
 With --full 5,000 clients and 100 clients of a million parameters are run too (minutes). What is not
-installed shows its error. "distances" are squared distances, profile and median alone.
+installed shows its error. "distances" are squared distances, profile and median alone; the
+"distance views" judge by these.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def contenders() -> dict[str, Callable[[np.ndarray, int], Work]]:
 
     ours = ["lomar-auto", "lomar", "krum", "foolsgold"]
     found = {"Gram product": lambda x, jobs: lambda: x @ x.T, "distances": distances}
+    found["distance views of lomar-auto"] = method("lomar-auto", views="near,far,mean")
     found.update({f"method {n}": method(n) for n in ours if n in METHODS.names()})
     for rule in ("Krum", "MultiKrum"):
         found[f"ByzFL {rule}, NumPy"] = byzfl(rule, torch=False)
@@ -144,12 +146,12 @@ def distances(x: np.ndarray, jobs: int) -> Work:
     return work
 
 
-def method(name: str) -> Callable[[np.ndarray, int], Work]:
+def method(name: str, **options: str) -> Callable[[np.ndarray, int], Work]:
     def made(x: np.ndarray, jobs: int) -> Work:
         from lomar_cli.scoring.judge import judge
         from lomar_cli.scoring.registry import METHODS
 
-        return lambda: judge(updates(x), METHODS.make(name, {}), jobs=jobs)
+        return lambda: judge(updates(x), METHODS.make(name, options), jobs=jobs)
 
     return made
 
