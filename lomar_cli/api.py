@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.buffers import find_buffers
 from lomar_cli.files.importers.base import One, one_client, whole_count
 from lomar_cli.files.output_layer import resolve_output
@@ -77,7 +77,12 @@ def score_updates(
         UsageError: the options do not fit together or do not fit the updates.
     """
     made = METHODS.make(method, dict(options or {}))
+    if seed < 0:
+        raise UsageError(f"seed: must be a whole number from 0, is {seed}")
     names = list(updates)
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise InputError(f"updates: the client's name {odd!r} must be a text")
     check_clients(names, "updates")
     clients = [_one(f"client '{printable(name, 40)}'", updates[name]) for name in names]
     first = clients[0]
@@ -114,11 +119,22 @@ def score_updates(
 def _one(shown: str, arrays: Named) -> One:
     if not isinstance(arrays, Mapping):
         arrays = {str(place): array for place, array in enumerate(arrays)}
-    return one_client(shown, {name: _numbers(array) for name, array in arrays.items()})
+    odd = next((name for name in arrays if not isinstance(name, str)), None)
+    if odd is not None:
+        raise InputError(f"{shown}: the parameter's name {odd!r} must be a text")
+    return one_client(shown, {name: _numbers(shown, array) for name, array in arrays.items()})
 
 
-def _numbers(array: Any) -> NDArray[Any]:
-    made = np.asarray(array)
+def _numbers(shown: str, array: Any) -> NDArray[Any]:
+    if hasattr(array, "detach"):
+        # torch's parameters; of its bfloat16 NumPy has no type, and float32 holds all of it.
+        array = array.detach()
+        if "bfloat16" in str(array.dtype):
+            array = array.float()
+    try:
+        made = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{shown}: is no array ({printable(str(error), 120)})") from None
     # JAX's, for which NumPy has no type of its own.
     return made.astype(np.float32) if made.dtype.name == "bfloat16" else made
 

@@ -94,8 +94,30 @@ def test_labels_and_counts():
         ({"c3": {"fc.weight": np.ones((3, 4)), "fc.bias": np.ones(3)}}, {}, InputError, "c3"),
         ({"c3": {"fc.weight": ["a"], "fc.bias": ["b"]}}, {}, InputError, "c3"),
         ({"\x1b[2J": {}}, {}, InputError, "refused"),
+        ({7: {}}, {}, InputError, "7 must be a text"),
+        ({"c3": {1: np.ones(3), 2: np.ones(3)}}, {}, InputError, "1 must be a text"),
+        ({"c3": {"fc.weight": [[1, 2], [3]], "fc.bias": np.ones(3)}}, {}, InputError, "no array"),
+        ({}, {"method": "dnc", "seed": -1}, UsageError, "seed"),
     ],
 )
 def test_what_does_not_fit_is_said(change, options, error, mention):
     with pytest.raises(error, match=mention):
         lomar_cli.score_updates({**updates(), **change}, **options)
+
+
+def test_torch_tensors_that_learn_and_half_precision():
+    torch = pytest.importorskip("torch")
+    plain = updates()
+    learning = {
+        client: {name: torch.nn.Parameter(torch.from_numpy(a)) for name, a in arrays.items()}
+        for client, arrays in plain.items()
+    }
+    one = lomar_cli.score_updates(plain, output_layer="fc.weight")
+    two = lomar_cli.score_updates(learning, output_layer="fc.weight")
+    np.testing.assert_array_equal(one.suspicion, two.suspicion)
+    short = {c: {n: p.bfloat16() for n, p in a.items()} for c, a in learning.items()}
+    wide = {c: {n: p.float().detach().numpy() for n, p in a.items()} for c, a in short.items()}
+    np.testing.assert_array_equal(
+        lomar_cli.score_updates(short, output_layer="fc.weight").suspicion,
+        lomar_cli.score_updates(wide, output_layer="fc.weight").suspicion,
+    )

@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.files.text import printable
-from lomar_cli.files.updates import Tensor, Updates
+from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.screen import magnitudes
+from lomar_cli.scoring.wide import LARGE, is_beyond, widened
 
 Vector = NDArray[np.float64]
 BLOCK_BYTES = 2**26
 # Values widened to float64 at a time: 2 MB, which stay in the cache until they are multiplied.
 _WIDENED = 2**18
-# Values beyond which a square, summed over many parameters, would overflow the type.
-_LIMITS = {4: 1e14, 8: 1e140}
 
 
 @dataclass(frozen=True)
@@ -103,21 +102,20 @@ def check_finite(part: NDArray[Any], updates: Updates, rows: NDArray[np.intp]) -
 
 
 def checked(view: RoundView) -> RoundView:
-    """The view, after refusing NaN and infinity; in float64 where squares would overflow."""
+    """The view, after refusing NaN and infinity; in float64 where squares would not fit."""
     largest = magnitudes(view.updates)
     good = np.isfinite(largest)
     if not good.all():
         raise _not_finite(view.updates, int(np.flatnonzero(~good)[0]))
-    if largest.max() > _LIMITS[8]:
+    if largest.max() > LARGE[8]:
         name = printable(view.updates.clients[int(largest.argmax())])
         raise LomarError(
             f"the update of client '{name}' holds {largest.max():.0e}, too large to compare; "
             "score the round and pass --scores, so that it is left out"
         )
-    if largest.max() <= _LIMITS[view.geometry.dtype.itemsize]:
+    if not is_beyond(largest, view.geometry.dtype):
         return view
-    tensors = {name: _Wide(tensor) for name, tensor in view.updates.tensors.items()}
-    updates = replace(view.updates, tensors=tensors)
+    updates = widened(view.updates)
     geometry = Geometry(updates, view.geometry.memory, view.geometry.jobs)
     return replace(view, updates=updates, geometry=geometry)
 
@@ -144,18 +142,6 @@ def counts_once(who: str, weights: Vector) -> tuple[str, ...]:
     if np.ptp(weights) <= 1e-12 * weights.max():
         return ()
     return (f"{who} counts every client once, as it is defined: the weights are not used",)
-
-
-class _Wide:
-    """A tensor read as float64."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor
-        self.shape = tensor.shape
-        self.dtype = np.dtype(np.float64)
-
-    def __getitem__(self, key: Any) -> Any:
-        return np.asarray(self._tensor[key]).astype(np.float64)
 
 
 def _not_finite(updates: Updates, row: int) -> LomarError:

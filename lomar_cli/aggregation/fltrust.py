@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lomar_cli.aggregation.base import Aggregate, Vector, combine
+from lomar_cli.aggregation.base import Aggregate, Vector, combine, counts_once
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.fltrust import trust
 from lomar_cli.scoring.trusted import compare
@@ -30,9 +30,8 @@ class FlTrust:
                 name: np.zeros(tensor.shape[1:]) for name, tensor in view.updates.tensors.items()
             }
             note = "no client points with the trusted update: the aggregated update is zero"
-            return Aggregate(zero, used, (note,))
+            return Aggregate(zero, used, (note, *counts_once("fltrust", weights)))
         rescaled = found.length / np.where(used, found.lengths, 1)
         update = combine(view.updates, scores * rescaled / scores.sum())
-        return Aggregate(
-            update, used, (f"{int(used.sum())} of {len(used)} clients have any trust",)
-        )
+        note = f"{int(used.sum())} of {len(used)} clients have any trust"
+        return Aggregate(update, used, (note, *counts_once("fltrust", weights)))

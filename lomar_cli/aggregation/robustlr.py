@@ -56,4 +56,5 @@ class RobustLr:
             raise UsageError(
                 f"--set theta={self.theta}: must be a number of clients (4) or a share (0.4n)"
             )
-        return value * clients if share else value
+        # Not above a whole number that the share is meant to be: 0.28 * 100 is 28.000000000000004.
+        return value * clients - 1e-9 if share else value

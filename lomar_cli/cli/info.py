@@ -71,7 +71,8 @@ def _line(console: Any, name: str, value: Any) -> None:
     elif isinstance(value, list):
         if not value:
             return
-        shown = ", ".join(str(item) for item in value)
+        # Sentences have commas of their own.
+        shown = ("; " if name == "notes" else ", ").join(str(item) for item in value)
     else:
         shown = f"{value:,}" if isinstance(value, int) else str(value)
     console.print(f"  {label:<18} {printable(shown, 400)}", soft_wrap=True)

@@ -58,6 +58,7 @@ def command(
     from lomar_cli.experiments.cell import KEEPS
     from lomar_cli.experiments.estimate import estimate
     from lomar_cli.experiments.plan import read_plan
+    from lomar_cli.experiments.results import unique
 
     if keep not in KEEPS:
         raise UsageError(f"--keep {keep}: must be one of {', '.join(KEEPS)}")
@@ -93,8 +94,18 @@ def command(
         for outcome in sweep.run_cells(left, output, data_dir, keep, engine, advance):
             if outcome.status != "done":
                 troubles.append(outcome)
-    say(f"{output}: {len(plan.cells)} cells; 'lomar report {output} -o report' shows them")
+    counts = [f"{len(plan.cells)} cells"]
+    for status in unique(one.status for one in troubles):
+        counts.append(f"{sum(one.status == status for one in troubles)} {status}")
+    say(f"{output}: {', '.join(counts)}; 'lomar report {output} -o report' shows them")
     place = {cell.key: number for number, cell in enumerate(plan.cells)}
-    for outcome in sorted(troubles, key=lambda one: place[one.cell.key]):
-        say(f"{outcome.status}: {outcome.cell.label}: {outcome.reason}")
+    troubles.sort(key=lambda one: place[one.cell.key])
+    told: dict[str, str] = {}
+    for outcome in troubles:
+        reason = outcome.reason
+        if reason in told:
+            reason = f"as {told[reason]}"
+        else:
+            told[reason] = outcome.cell.label
+        say(f"{outcome.status}: {outcome.cell.label}: {reason}")
     return 1 if any(outcome.status == "failed" for outcome in troubles) else 0

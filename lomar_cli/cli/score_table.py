@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 _REMOVED, _NEAR = 15, 3
 # How many kept ones, those next to the threshold, and how many where nobody is removed.
 _KEPT, _CALM = 5, 10
+# Characters of a reason, unless its first part alone is longer.
+_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,23 @@ def _gap(count: int, keep: bool) -> list[Gap]:
     return [Gap(count, keep)] if count else []
 
 
+def _short(reason: str) -> str:
+    """The first parts of a long reason, whole ones; ``lomar explain`` has all."""
+    parts = reason.split("; ")
+    kept = parts[:1]
+    for part in parts[1:]:
+        if len("; ".join([*kept, part])) > _REASON:
+            break
+        kept.append(part)
+    more = len(parts) - len(kept)
+    return "; ".join(kept) + (f"; and {more} more" if more else "")
+
+
+def _word(client: str) -> list[str]:
+    """A client's name on a command line, where a dash would make it an option."""
+    return ["--", client] if client.startswith("-") else [client]
+
+
 def show(scores: Scores, console: Console, path: str = "") -> None:
     """Clients on both sides of the threshold, the counts, and what there is to know.
 
@@ -88,7 +107,7 @@ def show(scores: Scores, console: Console, path: str = "") -> None:
             Text(printable(scores.clients[line], 80)),
             number(scores.suspicion[line]),
             verdict(bool(keep[line])),
-            Text(printable(str(scores.columns["reason"][line]), 200)),
+            Text(_short(printable(str(scores.columns["reason"][line]), 2000))),
         )
     console.print(table)
     console.print()
@@ -106,7 +125,9 @@ def show(scores: Scores, console: Console, path: str = "") -> None:
     if path and console.is_terminal:
         # Of those that were set aside there is no more to say.
         compared = np.where(scores.suspicion < 1e100, scores.suspicion, -np.inf)
-        said = shlex.join(["lomar", "explain", path, scores.clients[int(compared.argmax())]])
+        said = shlex.join(
+            ["lomar", "explain", path, *_word(scores.clients[int(compared.argmax())])]
+        )
         console.print(f"look closer: {printable(said, 300)}", style="dim", soft_wrap=True)
 
 

@@ -31,7 +31,7 @@ def command(
     \b
     Examples:
       lomar validate split.h5 round.h5 scores.h5
-      lomar validate results/
+      lomar validate rounds/
     """
     from lomar_cli.errors import InputError
     from lomar_cli.files.text import printable

@@ -20,6 +20,7 @@ from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import LomarError, UsageError, nearest
 from lomar_cli.experiments.results import unique
 from lomar_cli.files.round import open_round
+from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
 from lomar_cli.learning.metrics import detection
 from lomar_cli.scoring.base import Method
@@ -127,7 +128,10 @@ def chosen(
     """The names asked for, each once, or the default ones; an unknown one is refused."""
     for name in names or []:
         if name not in known:
-            raise UsageError(f"{flag}: there is no '{name}'{nearest(name, known)}")
+            raise UsageError(
+                f"{flag}: there is no '{printable(name)}'{nearest(name, known)} "
+                f"(known: {', '.join(known)})"
+            )
     return unique(names or default)
 
 
@@ -143,6 +147,8 @@ def drill(
     engine: Engine | None = None,
 ) -> Drill:
     """Attack copies of the round in ``path`` and judge them; nothing is written.
+
+    ``shares`` are rounded to whole clients, at least one.
 
     ``methods`` may be ``["all"]``: every method but ``none``. ``engine`` attacks and judges the
     copies (None: this process); the numbers do not depend on it. Its workers on this machine share
@@ -162,13 +168,15 @@ def drill(
     made: dict[str, Method] = {name: METHODS.make(name, {}) for name in methods}
     with open_round(path, memory) as found, one_blas_thread():
         count = len(found.head.clients)
-        calm = _judge(found.updates, made, memory)
+        calm = _judge(found.updates, made, memory, calm=True)
     refused = {name: verdict for name, verdict in calm.items() if isinstance(verdict, str)}
     unprovoked = {
         name: None if isinstance(verdict, str) else int((~verdict[1]).sum())
         for name, verdict in calm.items()
     }
-    copies = list(itertools.product(attacks, unique(shares), seeds))
+    # As they can be had of whole clients: a tenth of 4 clients is one, a quarter.
+    shares = unique(_attackers(one, count) / count for one in sorted(shares))
+    copies = list(itertools.product(attacks, shares, seeds))
     begin(len(copies))
     rows: list[Row] = []
     share = memory // max(1, min(engine.beside, len(copies)))
@@ -183,17 +191,30 @@ Copy = tuple[str, float, int]
 Verdict = tuple[np.ndarray, np.ndarray] | str
 
 
-def _judge(updates: Updates, made: dict[str, Method], memory: int) -> dict[str, Verdict]:
-    """(suspicion, keep) by method over shared distances, or why it cannot."""
+def _judge(
+    updates: Updates, made: dict[str, Method], memory: int, calm: bool = False
+) -> dict[str, Verdict]:
+    """(suspicion, keep) by method over shared distances, or why it cannot.
+
+    ``calm`` is the round as it is: a method that tells no client of it from another cannot.
+    """
     screened = prepare(updates, memory=memory)
     found: dict[str, Verdict] = {}
     for name, method in made.items():
         try:
             judged = screened.judge(method)
-            found[name] = (judged.suspicion, judged.keep)
-        except UsageError as error:
+        except LomarError as error:
             found[name] = str(error)
+            continue
+        found[name] = (judged.suspicion, judged.keep)
+        if calm and name != "none" and judged.keep.all() and not np.ptp(judged.suspicion):
+            # Not beaten by any attack: it has nothing to say of so small a round.
+            found[name] = "; ".join(judged.notes) or "all clients look the same to it"
     return found
+
+
+def _attackers(share: float, clients: int) -> int:
+    return max(1, round(share * clients))
 
 
 def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int) -> list[Row]:
@@ -201,7 +222,7 @@ def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int) -> list[R
     attack, share, seed = copy
     # On one thread, so that the numbers are the same however many share the work.
     with open_round(path, memory) as found, one_blas_thread():
-        number = max(1, round(share * len(found.head.clients)))
+        number = _attackers(share, len(found.head.clients))
         try:
             done = turn(
                 found.updates,

@@ -68,8 +68,7 @@ class Cell:
     @property
     def key(self) -> str:
         """What tells this cell from every other, whatever experiment it stands in."""
-        text = json.dumps(self.described, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return key_of(self.described)
 
     def derived_seed(self, *words: int) -> int:
         """A seed of its own for each purpose that ``words`` name."""
@@ -104,6 +103,11 @@ class Plan:
     cells: list[Cell]
     document: dict[str, Any]
     quick: bool
+
+
+def key_of(described: Any) -> str:
+    """The key of a cell that is described so."""
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def preset_names() -> dict[str, str]:

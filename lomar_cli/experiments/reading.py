@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lomar_cli.errors import InputError
-from lomar_cli.experiments.plan import share_said
+from lomar_cli.experiments.plan import key_of, share_said
 from lomar_cli.experiments.results import Group, Place, Point, Results, Trouble, unique
-from lomar_cli.experiments.sweep import RESULT_VERSION
+from lomar_cli.experiments.sweep import RESULT_VERSION, checksum
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json
 
@@ -52,10 +52,15 @@ def _read_cells(folder: Path, keys: list[str]) -> tuple[list[dict[str, Any]], in
     for key in keys:
         path = folder / "cells" / f"{key}.json"
         try:
-            found.append(read_json(path))
+            one = read_json(path)
         except InputError:
             missing += 1
             continue
+        if one.get("checksum") != checksum(one) or key_of(one["cell"]) != key:
+            # Changed or damaged: as good as absent, and made again by the next run.
+            missing += 1
+            continue
+        found.append(one)
         timing = path.with_suffix(".time")
         if timing.exists():
             seconds += float(read_json(timing).get("seconds", 0))
@@ -142,4 +147,7 @@ def _point(cell: dict[str, Any], varying: dict[str, set[str]]) -> Point:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={_plain(one)}" for key, one in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        # As short as it can be told from any other: 0.1, but also 0.1234561.
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)

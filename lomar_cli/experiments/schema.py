@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,14 @@ LOADER = ("size", "label_column", "group_column")
 SHORT = ("flip", "style", "poison_fraction")
 # Keys that hold a list or a table by nature: they are an axis only as a list of these.
 LISTS = {"flip"}
+_MEANT: Mapping[type, str] = {
+    bool: "true or false",
+    dict: "a table",
+    float: "a number",
+    int: "a whole number",
+    list: "a list, in [ ]",
+    str: "a text in quotes",
+}
 
 
 def check_keys(found: Any, known: Mapping[str, type], where: str, axes: bool = False) -> None:
@@ -99,7 +108,9 @@ def check_keys(found: Any, known: Mapping[str, type], where: str, axes: bool = F
         for one in values:
             good = isinstance(one, wanted) or (wanted is float and isinstance(one, int))
             if not good or (isinstance(one, bool) and wanted is not bool):
-                raise InputError(f"{where}: {key}: must be of type {wanted.__name__}, is {one!r}")
+                raise InputError(f"{where}: {key}: must be {_MEANT[wanted]}, is {one!r}")
+        if any(one in values[:place] for place, one in enumerate(values)):
+            raise InputError(f"{where}: {key}: a value stands there twice, in {value!r}")
 
 
 def _check_list(value: list[Any], where: str, of_lists: bool) -> None:
@@ -173,8 +184,8 @@ def _check_data(point: dict[str, Any], where: str) -> None:
             check_positive(point[key], f"{where}: {key}")
     if not 0 <= point.get("imbalance", 0) < 1:
         raise InputError(f"{where}: imbalance: lambda lies in [0, 1), is {point['imbalance']}")
-    if not point.get("alpha", 1) > 0:
-        raise InputError(f"{where}: alpha: must be above 0, is {point['alpha']}")
+    if not 0 < point.get("alpha", 1) < math.inf:
+        raise InputError(f"{where}: alpha: must be a number above 0, is {point['alpha']}")
     if "rare" in point:
         check_name(point["rare"], list(RARE), f"{where}: rare")
     about = DATASETS[point["name"]]

@@ -93,7 +93,7 @@ def prepare(plan: Plan, results: Path, force: bool) -> list[Cell]:
         if found is None and not _ours(results):
             raise UsageError(f"{shown}: is not empty and holds no experiment")
     results.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_bytes(described, text.encode(), force=True)
     (results / "cells").mkdir(exist_ok=True)
     return [cell for cell in plan.cells if not is_done(results, cell)]

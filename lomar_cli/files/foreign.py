@@ -10,12 +10,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.errors import InputError
+from lomar_cli.errors import InputError, UsageError, nearest
 from lomar_cli.files.arrays import write_npz
 from lomar_cli.files.atomic import atomic_path
 from lomar_cli.files.importers import pt, safetensors
 from lomar_cli.files.importers.base import CLIENT_IDS, NUM_EXAMPLES
 from lomar_cli.files.stored_types import BFLOAT16, as_stored, narrowed
+from lomar_cli.files.text import printable
 
 ENDINGS = {".npz": "npz", ".safetensors": "safetensors", ".pt": "pt", ".pth": "pt"}
 FORMATS = ("npz", "safetensors", "pt")
@@ -24,6 +25,17 @@ FORMATS = ("npz", "safetensors", "pt")
 def format_of(path: Path) -> str | None:
     """The foreign format that a file's ending asks for; None for any other ending."""
     return ENDINGS.get(path.suffix.lower())
+
+
+def check_model_ending(path: Path) -> None:
+    """Refuse an ending that a model is not written in, before it is made: .safetensor, .npy."""
+    ending = path.suffix.lower()
+    if ending not in ("", ".h5", ".hdf5", *ENDINGS):
+        known = [*ENDINGS, ".h5"]
+        raise UsageError(
+            f"-o {printable(str(path))}: no model is written as {printable(ending)}"
+            f"{nearest(ending, known)} (known: {', '.join(known)})"
+        )
 
 
 def write_parameters(

@@ -48,6 +48,12 @@ __all__ = [
 FORMAT_VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DEFAULT_MAX_BYTES = 256 * 2**30
+_MAKERS = {
+    "model": "lomar aggregate",
+    "round": "lomar train",
+    "scores": "lomar score",
+    "split": "lomar partition",
+}
 # Seconds that a reader waits for an append to end; one takes some milliseconds.
 _PATIENCE = 10.0
 
@@ -125,7 +131,10 @@ def _checked(path: Path, handle: h5py.File, kind: str | None, max_bytes: int) ->
     if version < 1:
         raise reader.fault("format_version", f"is {version}; versions start at 1")
     if kind is not None and found != f"lomar/{kind}":
-        raise InputError(f"{shown}: is a {printable(found)} file, a lomar/{kind} is needed here")
+        raise InputError(
+            f"{shown}: is a {printable(found)} file, a lomar/{kind} is needed here"
+            + (f" (`{_MAKERS[kind]}` makes one)" if kind in _MAKERS else "")
+        )
     return reader
 
 

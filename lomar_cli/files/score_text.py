@@ -86,7 +86,7 @@ def _parse_json(text: str, shown: str) -> Scores:
     except (ValueError, RecursionError):
         raise InputError(f"{shown}: is not valid JSON; was it cut short?") from None
     if not isinstance(document, dict) or not isinstance(document.get("clients"), list):
-        raise InputError(f"{shown}: clients: a score table has a list of clients here")
+        raise InputError(f"{shown}: is no score table, truth or metrics file (no list of clients)")
     version = document.get("schema_version")
     known = isinstance(version, int) and not isinstance(version, bool)
     if version is None or not known or not 1 <= version <= SCHEMA_VERSION:

@@ -90,11 +90,13 @@ MODELS = {
 }
 
 
-def model(name: str) -> ModelModule:
+def model(name: str, option: str = "--model") -> ModelModule:
+    """A model by name; ``option`` is the one that named it."""
     if name not in MODELS:
         known = list(MODELS)
         raise UsageError(
-            f"--model: there is no model '{name}'{nearest(name, known)} (known: {', '.join(known)})"
+            f"{option}: there is no model '{name}'{nearest(name, known)} "
+            f"(known: {', '.join(known)})"
         )
     found: Any = importlib.import_module(f"lomar_cli.learning.{MODELS[name].module}")
     checked: ModelModule = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import Judgement, Loss, Method, RoundView
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
 from lomar_cli.scoring.gather import Gathered
 from lomar_cli.scoring.geometry import Geometry
-from lomar_cli.scoring.screen import screen
+from lomar_cli.scoring.screen import magnitudes, screen
+from lomar_cli.scoring.wide import LARGE, is_beyond, widened
 
 # The suspicion of a client that was set aside: sorts above every other and is valid JSON.
 ASIDE = sys.float_info.max
@@ -43,6 +45,7 @@ class Screened:
                 notes=["no client could be judged: every update was set aside"],
             )
         judged = method(self.view)
+        check(judged, len(self.view.updates.clients), type(method).__name__)
         if not self.aside:
             return judged
         return _merge(judged, self.aside, _others(self.aside, self.count), self.count)
@@ -104,7 +107,8 @@ def prepare(
         root = root.select(layers) if root is not None else None
     else:
         history = [earlier.scored() for earlier in history]
-    aside = screen(updates.scored())
+    largest = magnitudes(updates.scored())
+    aside = screen(updates.scored(), largest=largest)
     if updates.buffers:
         # By themselves: a counter may be far larger than any weight.
         others = screen(updates.select(list(updates.buffers)), buffers=True)
@@ -118,6 +122,15 @@ def prepare(
     seen = updates.rows(rows)
     # Who sent nonsense in an earlier round counts as absent from it.
     earlier = [past.rows(_others(screen(past), len(past.clients))) for past in history]
+    if is_beyond(largest[rows], seen.dtype):
+        if largest[rows].max() > LARGE[8] or elsewhere is not None:
+            raise LomarError(
+                f"the round's values are as large as {largest[rows].max():.0e}, which cannot be "
+                "compared" + (" by a cluster; leave --cluster out" if elsewhere else "; rescale it")
+            )
+        seen, earlier = widened(seen), [widened(past) for past in earlier]
+        root = widened(root) if root is not None else None
+        gathered = None
     if elsewhere is not None:
         geometry = elsewhere(seen, rows)
     else:
@@ -125,6 +138,34 @@ def prepare(
         geometry = Geometry(seen, memory, jobs, adder, known)
     view = RoundView(seen, geometry, seed, earlier, root, loss)
     return Screened(view, aside, count)
+
+
+def check(judged: Judgement, count: int, who: str) -> None:
+    """LomarError for a judgement of ``count`` clients that is none, as of a method from elsewhere.
+
+    A method that numbers are too much for must not pass for one that finds everybody honest.
+    """
+    own = {"client", "num_examples", "suspicion", "keep", "reason", "weight"}
+    sized = {"suspicion": judged.suspicion, "keep": judged.keep, **judged.columns}
+    sized |= {} if judged.weight is None else {"weight": judged.weight}
+    what = next((name for name, values in sized.items() if np.shape(values) != (count,)), None)
+    if what is not None:
+        fault = f"{what} must have shape ({count},), has {np.shape(sized[what])}"
+    elif len(judged.reasons) != count:
+        fault = f"reasons must be {count}, are {len(judged.reasons)}"
+    elif np.asarray(judged.keep).dtype != bool:
+        fault = "keep must be of type bool"
+    elif not np.isfinite(judged.suspicion).all():
+        fault = "suspicion is NaN or infinite for some clients"
+    elif math.isnan(judged.threshold):
+        fault = "its threshold is NaN"
+    elif judged.weight is not None and not ((judged.weight > 0) & (judged.weight <= 1)).all():
+        fault = "weight must lie in (0, 1]"
+    elif own & set(judged.columns):
+        fault = f"columns: {min(own & set(judged.columns))} is the name of a column of its own"
+    else:
+        return
+    raise LomarError(f"the method {who} cannot be used here: {fault}")
 
 
 def _others(aside: dict[int, str], count: int) -> NDArray[np.intp]:

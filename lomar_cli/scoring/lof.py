@@ -9,10 +9,15 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import back, by_name, judged, need_clients
 from lomar_cli.scoring.quantity import Neighbors
+
+# Distances that 1e-10 is not small beside.
+_TINY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,12 @@ class Lof:
         k = Neighbors.parse(self.neighbors).count(count)
         order = by_name(view)
         estimator = LocalOutlierFactor(n_neighbors=k, metric="precomputed")
-        estimator.fit(view.geometry.distances[order][:, order])
+        distances = view.geometry.distances[order][:, order]
+        middle = float(np.median(distances))
+        if 0 < middle < _TINY:
+            # scikit-learn adds 1e-10 to every reachability: the factor itself knows no scale.
+            distances = distances / middle
+        estimator.fit(distances)
         factors: Vector = back(-estimator.negative_outlier_factor_, order).astype(float)
         return judged(
             factors,

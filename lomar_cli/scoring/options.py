@@ -48,7 +48,13 @@ class Registry:
             return getattr(importlib.import_module(f"{self.package}.{module}"), kind)
         added = self._added()
         if name in added:
-            return added[name].load()
+            try:
+                return added[name].load()
+            except Exception as error:
+                why = f"{type(error).__name__}: {printable(str(error), 200)}"
+                raise UsageError(
+                    f"{self.flag} {printable(name)}: cannot be loaded ({why})"
+                ) from None
         known = self.names()
         raise UsageError(
             f"{self.flag}: there is no '{printable(name)}'"
@@ -59,7 +65,7 @@ class Registry:
         """The options that ``name`` takes, with their defaults; none of what cannot be loaded."""
         try:
             fields = dataclasses.fields(self.factory(name))
-        except (ImportError, AttributeError, TypeError):
+        except (ImportError, AttributeError, TypeError, UsageError):
             return {}
         missing = dataclasses.MISSING
         return {f.name: None if f.default is missing else f.default for f in fields}
@@ -80,9 +86,12 @@ class Registry:
                 given[key] = _convert(fields[key], value, key)
             elif strict:
                 takes = ", ".join(fields) or "none"
+                owners = self._who_has(key)
+                # What no other takes either can only have come by --set.
+                shown = f"--{key.replace('_', '-')}" if owners else f"--set {printable(key)}"
                 raise UsageError(
-                    f"--{key.replace('_', '-')}: {self.flag} {name} has no such option"
-                    f"{self._who_has(key) or nearest(key, list(fields))} ({name} takes: {takes})"
+                    f"{shown}: {self.flag} {name} has no such option"
+                    f"{owners or nearest(key, list(fields))} ({name} takes: {takes})"
                 )
         return factory(**given)
 

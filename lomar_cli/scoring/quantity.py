@@ -32,7 +32,8 @@ class Neighbors:
 
     def count(self, clients: int) -> int:
         """The number of neighbours among ``clients`` clients: in [1, clients - 1]."""
-        wanted = math.floor(self.value * clients) if self.share else int(self.value)
+        # Not below a whole number that the share is meant to be: 0.29 * 100 is 28.999999999999996.
+        wanted = math.floor(self.value * clients + 1e-9) if self.share else int(self.value)
         return max(1, min(wanted, clients - 1))
 
 

@@ -39,12 +39,15 @@ def magnitudes(updates: Updates) -> NDArray[np.float64]:
     return found
 
 
-def screen(updates: Updates, buffers: bool = False) -> dict[int, str]:
+def screen(
+    updates: Updates, buffers: bool = False, largest: NDArray[np.float64] | None = None
+) -> dict[int, str]:
     """Return the rows to set aside, each with the reason in a person's words.
 
     ``buffers`` says that the tensors are such: counters are the same number everywhere by right.
+    ``largest`` are the updates' ``magnitudes`` where these are known.
     """
-    largest = magnitudes(updates)
+    largest = magnitudes(updates) if largest is None else largest
     finite = np.isfinite(largest)
     aside = {int(i): "holds NaN or infinity" for i in np.flatnonzero(~finite)}
     if finite.any():

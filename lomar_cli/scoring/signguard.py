@@ -8,6 +8,7 @@ clipping to the median norm belongs to a rule.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,8 @@ class SignGuard:
         """At most 1 exactly inside the largest cluster."""
         from sklearn.cluster import MeanShift, estimate_bandwidth
 
+        # Where every point is a bin by itself: it then starts from all points, which is as good.
+        warnings.filterwarnings("ignore", "Binning data failed", UserWarning)
         points = signs[order]
         # Where most shares are equal the estimate is 0, or rounding.
         width = max(float(estimate_bandwidth(points, quantile=self.quantile)), _NARROW)

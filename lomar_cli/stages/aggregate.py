@@ -106,6 +106,7 @@ def aggregate(
     if from_zero and held_out is not None:
         raise UsageError("--holdout: the loss is that of the start model; give it with --model")
     with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
+        foreign.check_model_ending(output)
         keep = np.ones(len(found.head.clients), dtype=bool)
         votes = np.ones(len(keep))
         if scores is not None and scores_path is not None:

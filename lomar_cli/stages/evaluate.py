@@ -170,6 +170,8 @@ def _architecture(model: Model, said: str | None, shown: str) -> str:
         raise UsageError(
             f"--architecture {said}: {shown} says that it is {printable(model.architecture)}"
         )
+    if said is not None:
+        model_module(said, "--architecture")
     kind = model.architecture or said
     if not kind:
         raise InputError(

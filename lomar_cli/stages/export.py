@@ -91,6 +91,12 @@ def _round(
     with open_round(path, _MEMORY) as found:
         names = found.head.clients
         wanted = kind or by_ending
+        if wanted is None and not folder and output.suffix:
+            raise UsageError(
+                f"-o {printable(str(output))}: a round is exported as "
+                f"{', '.join(foreign.ENDINGS)}, or to a folder: with --folder if it is to have "
+                "that name"
+            )
         if folder or wanted is None:
             _client_files(found, output, kind or "npz", force, types)
             return f"{len(names)} clients, one file each"

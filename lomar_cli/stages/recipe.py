@@ -12,7 +12,7 @@ import numpy as np
 from lomar_cli.aggregation.base import Aggregate, Rule, Vector, checked
 from lomar_cli.aggregation.pre import PRES, PreAggregation
 from lomar_cli.aggregation.registry import RULES
-from lomar_cli.errors import UsageError, nearest
+from lomar_cli.errors import LomarError, UsageError, nearest
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import RoundView
@@ -107,8 +107,24 @@ class Recipe:
             # The rule counts what it sees, which are not the clients any more.
             steps = ",".join(name for name, _ in self.pre)
             raise UsageError(f"{error} after --pre {steps}") from None
+        _check(done, mixed.updates, self.name)
         used = done.used if matrix is None else (matrix[done.used] != 0).any(axis=0)
         return Aggregate(done.update, used, (*notes, *done.notes))
+
+
+def _check(done: Aggregate, updates: Updates, name: str) -> None:
+    """LomarError for what is no update of this model, as of a rule from elsewhere."""
+    shapes = {key: tuple(tensor.shape[1:]) for key, tensor in updates.tensors.items()}
+    found = {key: np.shape(value) for key, value in done.update.items()}
+    if found != shapes:
+        odd = next(key for key in [*shapes, *found] if found.get(key) != shapes.get(key))
+        has = found.get(odd, "nothing")
+        raise LomarError(
+            f"the rule {printable(name)} cannot be used here: it gives {has} for "
+            f"{printable(odd)}, whose shape is {shapes.get(odd, 'none')}"
+        )
+    if np.shape(done.used) != (len(updates.clients),):
+        raise LomarError(f"the rule {printable(name)} does not say of every client whether used")
 
 
 def _mix(updates: Updates, matrix: Vector, name: str) -> Updates:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lomar_cli.errors import OutputExistsError, UsageError
+from lomar_cli.errors import LomarError, OutputExistsError, UsageError
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, open_rounds
 from lomar_cli.files.scores import FORMATS, SCHEMA_VERSION, Scores, as_document, write_scores
 from lomar_cli.files.text import printable
@@ -92,7 +92,7 @@ def score_all(
             try:
                 judged = screened.judge(made[name])
                 scores = table(found, name, made[name], judged, layers, seed, beside.inputs)
-            except UsageError as error:
+            except LomarError as error:
                 reason = str(error)
             return Outcome(name, scores, reason, time.perf_counter() - start)
 

@@ -6,7 +6,6 @@ All of it may be done again: a watcher that died in the middle does it anew when
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -39,7 +38,8 @@ def add_line(path: Path, line: Mapping[str, Any]) -> None:
             cut = len(tail) - (tail.rfind(b"\n") + 1)
             if cut:
                 stream.truncate(size - cut)
-            if _round_of(tail[: len(tail) - cut]) == line["round"]:
+            # Another watch's line may be of the same round: only this very one is there already.
+            if tail[: len(tail) - cut].splitlines(keepends=True)[-1:] == [text]:
                 return
             try:
                 stream.write(text)
@@ -107,11 +107,3 @@ def _remove_rounds(job: Job, last: int) -> None:
     for number in range(first + 1, last + 1):
         for name in (ROOT, ROUND):
             (job.folder(number) / name).unlink(missing_ok=True)
-
-
-def _round_of(lines: bytes) -> Any:
-    """The round that the last of some whole lines tells of; None if it tells of none."""
-    try:
-        return json.loads(lines.splitlines()[-1])["round"]
-    except (IndexError, ValueError, KeyError, TypeError):
-        return None

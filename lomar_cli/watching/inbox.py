@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lomar_cli.errors import LomarError
 from lomar_cli.files.atomic import atomic_bytes, sync_folder
+from lomar_cli.files.importers.registry import client_name
 from lomar_cli.files.text import json_text, printable
 from lomar_cli.watching.job import round_name
 
@@ -94,10 +95,13 @@ class Inbox:
     def take(self, path: Path, client: str) -> Path:
         """Move a file to those of the round, named as its client; the new path.
 
-        A usual ending stays. Whoever calls knows that the client has nothing there yet.
+        A usual ending stays, unless the name would then be read as another client's. Whoever calls
+        knows that the client has nothing there yet.
         """
         usual = re.fullmatch(r"\.[A-Za-z0-9]{1,12}", path.suffix)
-        target = self.taken / f"{client}{path.suffix if usual else '.file'}"
+        target = self.taken / f"{client}{path.suffix}"
+        if not usual or client_name(target) != client:
+            target = self.taken / f"{client}.file"
         _move(path, target)
         return target
 

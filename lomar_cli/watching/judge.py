@@ -16,7 +16,7 @@ from typing import Any
 from lomar_cli.errors import InputError, LomarError, WriteError
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.scores import Scores, write_scores
-from lomar_cli.files.text import json_text
+from lomar_cli.files.text import json_text, printable
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.aggregate import aggregate
 from lomar_cli.stages.dump import Selection, dump
@@ -123,6 +123,11 @@ def judge(job: Job, state: State, inbox: Inbox) -> Verdict:
         raise
     except LomarError as error:
         problem = str(error)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # A defect of a method or a rule, perhaps another package's: a round must not end the watch.
+        problem = f"{type(error).__name__}: {printable(str(error), 200)}"
     status = FAILED if problem else AGGREGATED if judging.aggregate else JUDGED
     document = {
         "schema_version": SCHEMA_VERSION,

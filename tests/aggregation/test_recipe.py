@@ -79,7 +79,7 @@ def test_a_rule_that_assumes_nobody_says_so():
         ("krum", ["nmm"], {}, None, "--pre: there is no 'nmm'; did you mean 'nnm'"),
         ("krum", ["nnm"], {"bucketing.size": "3"}, None, "no '--pre bucketing'"),
         ("krum", ["nnm"], {"nnm.size": "3"}, None, "--size: --pre nnm has no such option"),
-        ("krum", [], {"size": "3"}, None, "--size: --rule krum has no such option"),
+        ("krum", [], {"size": "3"}, None, "--set size: --rule krum has no such option"),
         ("krum", [], {"assume_malicious": "3"}, "3", "same as --assume-malicious"),
     ],
 )

@@ -11,6 +11,7 @@ from lomar_cli.aggregation.clip_and_noise import ClipAndNoise
 from lomar_cli.aggregation.fltrust import FlTrust
 from lomar_cli.aggregation.robustlr import RobustLr
 from lomar_cli.errors import UsageError
+from lomar_cli.scoring.quantity import Neighbors
 from tests.scoring.plain import from_matrix, matrix, view_of
 from tests.scoring.rounds import random_round
 
@@ -113,3 +114,20 @@ def test_noise_is_the_seeds_and_has_its_size():
 def test_options_out_of_range(kind, option):
     with pytest.raises(UsageError, match="=".join(*option.items())):
         kind(**option)
+
+
+def test_fltrust_says_that_weights_do_not_count():
+    updates = random_round(0, 9, 3, 4, offset=0.2)
+    view = view_of(updates, root=random_round(1, 2, 3, 4, offset=0.2))
+    even, odd = FlTrust()(view, EVEN), FlTrust()(view, np.arange(1.0, 10))
+    for name, value in even.update.items():
+        np.testing.assert_array_equal(value, odd.update[name])
+    assert not any("weights are not used" in note for note in even.notes)
+    assert any("weights are not used" in note for note in odd.notes)
+
+
+@pytest.mark.parametrize("share", range(1, 100))
+def test_a_share_is_that_of_whole_clients(share):
+    """0.28 n of 100 clients are 28, though 0.28 * 100 is 28.000000000000004 in binary."""
+    assert share - 1e-6 < RobustLr(theta=f"{share / 100}n")._theta(100) <= share
+    assert Neighbors.parse(f"{share / 100}n").count(100) == share

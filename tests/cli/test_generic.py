@@ -238,7 +238,7 @@ def test_an_existing_output_is_refused_and_untouched(recipe, tmp_path):
 
 @pytest.mark.parametrize("recipe", FILE_WRITERS, indirect=True)
 def test_force_replaces_the_output(recipe, tmp_path):
-    output = tmp_path / "out.x"
+    output = tmp_path / "out.h5"
     works(*recipe, "-o", output)
     written = output.read_bytes()
     output.write_text("mine")

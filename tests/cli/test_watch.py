@@ -50,7 +50,7 @@ REFUSED = {
     "a size": (["--expect", "3", "--differences", "--max-bytes", "much"], "--max-bytes much"),
     "a command": (["--expect", "3", "--differences", "--exec", "'open"], "--exec"),
     "no command": (["--expect", "3", "--differences", "--exec", " "], "--exec"),
-    "a rule's option": (["--expect", "3", "--differences", "--set", "rule.x=1"], "--x"),
+    "a rule's option": (["--expect", "3", "--differences", "--set", "rule.x=1"], "--set x"),
     "no poll": (["--expect", "3", "--differences", "--poll", "0"], "--poll 0"),
 }
 

@@ -14,6 +14,7 @@ from lomar_cli.errors import UsageError
 from lomar_cli.experiments.drill import Drill, Row, drill
 from lomar_cli.experiments.drill_report import summary_table, write_drill
 from lomar_cli.scoring.registry import METHODS
+from tests.making import tensors, write_round
 
 ROUND = Path(__file__).parent.parent.parent / "sample_data" / "digits-round.h5"
 
@@ -24,7 +25,7 @@ def done():
         ROUND,
         ["nan", "boost", "alie", "free-rider-replay"],
         ["lomar", "krum", "none"],
-        [0.1, 0.25],
+        [0.125, 0.25],
         [0, 1],
         2**31,
     )
@@ -44,7 +45,7 @@ def test_nan_is_always_caught_and_copies_by_lomar(done):
 
 
 def test_no_defense_catches_nothing_else(done):
-    assert done.fails_from("boost", "none") == 0.1
+    assert done.fails_from("boost", "none") == 0.125
     assert done.unprovoked["none"] == 0
 
 
@@ -73,7 +74,7 @@ def test_the_round_is_untouched_and_files_are_written(done, tmp_path):
 
 def test_jobs_change_nothing(done):
     shared = drill(
-        ROUND, done.attacks, done.methods, [0.1, 0.25], [0, 1], 2**31, engine=local_engine(2)
+        ROUND, done.attacks, done.methods, [0.125, 0.25], [0, 1], 2**31, engine=local_engine(2)
     )
     assert shared == done
 
@@ -130,3 +131,16 @@ def test_the_table_fits_the_terminal(capsys, monkeypatch):
 def test_unknown_names(attacks, methods):
     with pytest.raises(UsageError, match="did you mean"):
         drill(ROUND, attacks, methods, [0.1], [0], 2**31)
+
+
+def test_shares_are_those_of_whole_clients_each_once():
+    """Of 48 clients a hundredth and a fiftieth are one; a tenth are five."""
+    found = drill(ROUND, ["nan"], ["none"], [0.1, 0.02, 0.01], [0], 2**31)
+    assert found.shares == [1 / 48, 5 / 48]
+
+
+def test_a_method_that_cannot_tell_clients_apart_was_not_beaten(tmp_path):
+    write_round(tmp_path / "few.h5", tensors(4, labels=3, features=20))
+    found = drill(tmp_path / "few.h5", ["boost"], ["lomar-auto", "none"], [0.25], [0], 2**31)
+    assert found.methods == ["none"]
+    assert "too few" in found.refused["lomar-auto"]

@@ -62,7 +62,7 @@ def test_quick_overrides_general_and_nested_keys():
         ('"digits"', '"digit"', "did you mean 'digits'?"),
         ('"lomar"', '"lomr"', "did you mean 'lomar'?"),
         ("method", "metod", "did you mean 'method'?"),
-        ("rounds = 4", 'rounds = "4"', "must be of type int"),
+        ("rounds = 4", 'rounds = "4"', "must be a whole number"),
         ("rounds = 4", "rounds = 0", "must be at least 1"),
         ("seeds = [0, 1]", "seeds = []", "seeds"),
         ("seeds = [0, 1]", "seeds = [-1]", "seeds"),
@@ -139,8 +139,8 @@ ATTACKED = BASE + '[attack]\nname = "label-flip"\nflip = ["1:7"]\nmalicious = "1
         ('method = "lomar"', 'method = "lomar"\noptions = { false_alarm = [1] }', "of type float"),
         ("[[defense]]", "[[setting]]\n[[setting]]\n[[defense]]", "same name"),
         ("[[defense]]", "[quick]\nround = 3\n[[defense]]", "did you mean 'rounds'?"),
-        ("rounds = 4", "rounds = 4\nsetting = 3", "setting: must be of type list"),
-        ("[[defense]]", "[quick]\nsetting = 3\n[[defense]]", "of type list"),
+        ("rounds = 4", "rounds = 4\nsetting = 3", "setting: must be a list"),
+        ("[[defense]]", "[quick]\nsetting = 3\n[[defense]]", "must be a list"),
         ("[[defense]]", "[training]\nepochs = 0\n[[defense]]", "--epochs"),
     ],
 )  # fmt: skip
@@ -168,3 +168,18 @@ def test_an_option_left_at_its_default_does_not_change_a_cell():
     (one, _), (other, _) = plan(BASE).cells, plan('measure = ["map"]' + BASE).cells
     assert one.key != other.key
     assert "measure" not in one.described
+
+
+@pytest.mark.parametrize(
+    ("line", "mention"),
+    [
+        ('scheme = "dirichlet"\nalpha = inf', "alpha"),
+        ("imbalance = [0, 0.0]", "twice"),
+        ('imbalance = "0.5"', "must be a number"),
+        ("clients = true", "must be a whole number"),
+    ],
+)
+def test_numbers_that_are_none_or_there_twice(line, mention):
+    text = BASE.replace("clients = 10", line if "clients" in line else f"clients = 10\n{line}")
+    with pytest.raises(LomarError, match=mention):
+        plan(text)

@@ -78,9 +78,32 @@ def test_what_lomar_run_did_not_write_is_refused(tmp_path, broken):
         read_results(tmp_path)
 
 
-def test_a_cell_with_other_contents_is_refused(tmp_path):
+def test_a_cell_with_other_contents_is_as_good_as_absent(tmp_path):
     plan = made.plan([made.setting("MNIST")])
     results = made.folder(tmp_path / "r", plan, made.accuracies)
     (results / "cells" / f"{plan.cells[0].key}.json").write_text('{"cell": 5}')
-    with pytest.raises(InputError, match="run it again"):
-        read_results(results)
+    assert read_results(results).missing == 1
+
+
+def test_a_result_that_was_changed_or_renamed_is_as_good_as_absent(tmp_path):
+    plan = made.plan([made.setting("MNIST")])
+    results = made.folder(tmp_path / "r", plan, made.accuracies)
+    first, second, *_ = sorted((results / "cells").glob("*.json"))
+    changed = json.loads(first.read_text())
+    changed["rows"][-1]["overall"] = 0.999
+    first.write_text(json.dumps(changed))
+    other = json.loads(second.read_text())
+    second.with_name("0123456789abcdef.json").write_text(json.dumps(other))
+    head = json.loads((results / "experiment.json").read_text())
+    head["cells"].append("0123456789abcdef")
+    (results / "experiment.json").write_text(json.dumps(head))
+    found = read_results(results)
+    assert found.missing == 2
+    assert 0.999 not in [value for group in found.groups for value in group.values("overall")]
+
+
+def test_numbers_that_differ_late_are_points_of_their_own(tmp_path):
+    plan = made.plan([made.setting("MNIST")], seeds=[0], training={"lr": [0.1234561, 0.1234564]})
+    found = read_results(made.folder(tmp_path / "r", plan, made.accuracies))
+    assert all(group.seeds == [0] for group in found.groups)
+    assert len(found.groups) == 2 * 4

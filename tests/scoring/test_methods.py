@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
-from lomar_cli.errors import UsageError
+from lomar_cli.errors import LomarError, UsageError
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring import geometry
+from lomar_cli.scoring.base import Judgement
 from lomar_cli.scoring.judge import ASIDE, judge, prepare
 from lomar_cli.scoring.registry import METHODS
 from tests.scoring.plain import history
@@ -171,3 +174,61 @@ def test_distances_are_computed_once_for_all_methods(monkeypatch):
         screened.judge(METHODS.make(name, {}))
     # A block of distances a label, and nothing twice.
     assert calls == {"blocks": 4, "gram": 1, "principal": 1, "whole": 1}
+
+
+# What moves with the scale of a round: an option in its units, or a loss of what a step does.
+UNITS = ("zeno", "zeno-plus")
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-25])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in UNITS])
+def test_the_scale_of_a_round_is_no_matter_even_where_squares_do_not_fit(name, scale):
+    now, beside = season()
+
+    def scaled(updates):
+        tensors = {k: (v * scale).astype(np.float32) for k, v in updates.tensors.items()}
+        return Updates(updates.clients, updates.num_examples, tensors, updates.output)
+
+    try:
+        whole = run(name, now, beside)
+    except UsageError as error:
+        pytest.skip(str(error))
+    far = {**beside, "history": [scaled(one) for one in beside["history"]]}
+    far["root"] = scaled(beside["root"])
+    there = run(name, scaled(now), far)
+    assert np.isfinite(there.suspicion).all()
+    np.testing.assert_array_equal(there.keep, whole.keep)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A method of another package that gets one thing wrong."""
+
+    wrong: dict
+
+    def __call__(self, view):
+        n = len(view.updates.clients)
+        good = Judgement(np.zeros(n), 1.0, np.ones(n, bool), [""] * n)
+        return replace(good, **{key: make(n) for key, make in self.wrong.items()})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "mention"),
+    [
+        ({"suspicion": lambda n: np.full(n, np.nan)}, "NaN"),
+        ({"suspicion": lambda n: np.zeros(n - 1)}, "shape"),
+        ({"keep": lambda n: np.ones(n)}, "bool"),
+        ({"keep": lambda n: np.ones((n, 1), bool)}, "shape"),
+        ({"reasons": lambda n: [""]}, "reasons"),
+        ({"threshold": lambda n: np.nan}, "threshold"),
+        ({"weight": lambda n: np.full(n, 5.0)}, "weight"),
+        ({"columns": lambda n: {"keep": np.zeros(n)}}, "keep is the name"),
+        ({"columns": lambda n: {"mine": np.zeros(2)}}, "mine must have shape"),
+    ],
+)
+def test_what_is_no_judgement_is_refused_by_name(wrong, mention):
+    now, _ = season()
+    assert judge(now, Foreign({})).keep.all()
+    with pytest.raises(LomarError, match="Foreign") as refused:
+        judge(now, Foreign(wrong))
+    assert mention in str(refused.value)

@@ -163,3 +163,10 @@ def test_a_model_that_is_being_written_is_not_taken(place):
     assert Play(place).watch(rounds=2, judging={"aggregate": False}) == 2
     verdict = json.loads((place.verdicts / "000002" / "verdict.json").read_text())
     assert verdict["clients"] == CLIENTS
+
+
+def test_lines_of_two_watches_in_one_file_are_all_kept(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for seconds in (1, 2, 2):
+        add_line(path, {"round": 1, "seconds": seconds})
+    assert [json.loads(line)["seconds"] for line in path.read_text().splitlines()] == [1, 2]

@@ -202,3 +202,29 @@ def test_the_same_bad_name_again_and_again(place):
     assert sorted(place.aside()) == ["bad.npz", "bad.npz.2", "bad.npz.3"]
     files = place.incoming / ".lomar" / "aside" / "000001" / "files"
     assert [path.read_bytes() for path in sorted(files.iterdir())] == contents
+
+
+def test_names_that_two_readings_would_shorten_twice(place):
+    """Keras's ending is taken off a name once: a second time it would be another client's."""
+    sent = trained(1)
+    names = list(sent)
+    place.send("q.npz", npz(sent[names[0]]))
+    place.send("q.weights.weights.h5", npz(sent[names[1]]))
+    for name in names[2:]:
+        place.send(f"{name}.npz", npz(sent[name]))
+    assert Play(place).watch() == 1
+    table = (place.verdicts / "000001" / "scores.csv").read_text()
+    assert {"q", "q.weights"} < {line.partition(",")[0] for line in table.splitlines()}
+
+
+def test_a_method_that_breaks_on_a_round_does_not_end_the_watch(place, monkeypatch):
+    from lomar_cli.watching import judge
+
+    def broken(*args, **options):
+        raise ValueError("Input contains NaN")
+
+    monkeypatch.setattr(judge, "score", broken)
+    place.send_all(trained(1))
+    assert Play(place).watch() == 1
+    said = json.loads((place.verdicts / "000001" / "verdict.json").read_text())
+    assert said["status"] == "failed" and "ValueError: Input contains NaN" in said["problem"]

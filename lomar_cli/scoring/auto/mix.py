@@ -31,6 +31,9 @@ _ALONE = 8.0
 _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.75
+# Who stands out by so many spreads does so clearly; the others must come so much of the way from
+# the median to these. Of like classes honest clients, too, have some in common.
+_CLEAR, _WAY = 3.0, 0.4
 _LEAST_HOLDERS, _HELD = 6, 0.1
 _LEAST_LABELS = 3
 
@@ -97,12 +100,7 @@ class _Round:
             return Sight(self._ranking(z, suspicion), False)
         best = np.zeros(self.count)
         for pair in pairs:
-            before = [p for p in pairs if p is not pair]
-            fit = self._fit(pairs)
-            rest = z[fit, pair.target, pair.source]
-            middle, high = np.quantile(rest, [0.5, 0.8413])
-            height = self._height(z, before, pair.source, fit)
-            height = max(height, float(middle + _BULK * (high - middle)))
+            height = self._threshold(z, pairs, pair)
             own = np.maximum(z[:, pair.target, pair.source], 0.0) / height
             said = _words(updates, pair.target, pair.source)
             words.update((int(i), said) for i in np.flatnonzero((own > 1) & (own > best)))
@@ -170,6 +168,19 @@ class _Round:
         """The z that honest clients seldom exceed in other pairs."""
         sources = [p.source for p in before] + [s]
         return level(z, fit, sources, self.false_alarm / len(sources), _LEAST)
+
+    def _threshold(self, z: Array, pairs: list[_Pair], pair: _Pair) -> float:
+        """The z from which a client is guilty of a pair, of all those that were found."""
+        fit = self._fit(pairs)
+        height = self._height(z, [p for p in pairs if p is not pair], pair.source, fit)
+        own = z[:, pair.target, pair.source]
+        middle, high = np.quantile(own[fit], [0.5, 0.8413])
+        spread = high - middle
+        height = max(height, float(middle + _BULK * spread))
+        clear = own[pair.clients & (own > middle + _CLEAR * spread)]
+        if len(clear):
+            height = max(height, float(middle + _WAY * (np.median(clear) - middle)))
+        return height
 
     def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
         """One side relabels s as g, or the other g as s: take out each and see what remains.

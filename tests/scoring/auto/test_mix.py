@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lomar_cli.files.updates import OutputLayer, Updates
-from lomar_cli.scoring.auto.mix import _Round, mix
+from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
 from lomar_cli.scoring.auto.unmix import rows_seen
 from tests.scoring.auto.rounds import changed, digits, no_output, seen, without_bias
 from tests.scoring.plain import from_matrix
@@ -199,3 +199,21 @@ def test_a_label_that_only_flagged_clients_hold_is_not_judged():
     assert _Round(rows, seen(round_, trusted=trusted)).judged.tolist() == [True] * 8 + [False] * 2
     assert _Round(rows, seen(round_)).judged.all()
     assert not (mix(seen(round_, trusted=trusted)).suspicion[trusted] > 1).any()
+
+
+def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
+    """Of like classes honest clients have some z too, ten of them up to 3."""
+    honest = np.concatenate([np.linspace(-10, 0, 80), np.linspace(1, 3, 10)])
+    guilty = np.linspace(8, 30, 10)
+    z = np.zeros((100, 3, 3))
+    z[:, 2, 1] = np.concatenate([honest, guilty])
+    pair = _Pair(2, 1, z[:, 2, 1] > 0.7)
+    updates, _ = digits("0", 1)
+    view = seen(updates)
+    one = _Round(rows_seen(view, view.trusted), view)
+    one.trusted = np.ones(100, dtype=bool)
+    height = one._threshold(z, [pair], pair)
+    assert 3 < height < 8
+    # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
+    z[90:, 2, 1] = 3.0
+    assert one._threshold(z, [pair], pair) < 3
