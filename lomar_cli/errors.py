@@ -23,6 +23,10 @@ class UsageError(LomarError):
     exit_code = 2
 
 
+class NotLoadedError(UsageError):
+    """A method or rule of another package that cannot be imported (exit 2)."""
+
+
 class NeedsHistoryError(UsageError):
     """A method cannot judge yet: it looks back at more rounds than there are (exit 2)."""
 

@@ -39,3 +39,40 @@ def test_the_page_s_example_is_found_and_runs(tmp_path):
     )
     assert scored["method"] == "longest"
     assert {client["reason"] for client in scored["clients"]} == {"as long as others", "long"}
+
+
+def test_packages_that_break_take_no_other_method_along(tmp_path):
+    """With --method all, and in a drill: the others judge, and of these it is said why not."""
+    (tmp_path / "broken.py").write_text(
+        "class Raises:\n"
+        "    def __call__(self, view):\n        raise KeyError('mine')\n"
+        "import dataclasses\n"
+        "Raises = dataclasses.dataclass(frozen=True)(Raises)\n"
+    )
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[lomar.methods]\nraises = broken:Raises\nabsent = nowhere:Method\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+
+    def lomar(*words, code=0):
+        command = [sys.executable, "-m", "lomar_cli", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+        assert done.returncode == code, done.stderr
+        return done
+
+    small = ROOT / "sample_data" / "digits-round.h5"
+    done = lomar("score", small, "--method", "all", "--json")
+    judged = {
+        one["method"]: one.get("not_applicable") for one in json.loads(done.stdout)["methods"]
+    }
+    assert "KeyError" in judged["raises"] and "cannot be loaded" in judged["absent"]
+    assert judged["lomar"] is None and judged["krum"] is None
+    one = lomar("score", small, "--method", "absent", code=2)
+    assert "cannot be loaded (ModuleNotFoundError" in one.stderr
+    few = ("--attacks", "nan", "--shares", "10%", "--seeds", 1)
+    lomar("drill", small, "-o", tmp_path / "out", "--methods", "krum,raises,absent", *few)
+    page = (tmp_path / "out" / "drill.md").read_text()
+    assert "KeyError" in page and "cannot be loaded" in page

@@ -17,7 +17,7 @@ from lomar_cli.attacks.registry import ATTACKS, make_round_attack
 from lomar_cli.engine.base import Engine
 from lomar_cli.engine.checks import check_files
 from lomar_cli.engine.opened import local_engine
-from lomar_cli.errors import LomarError, UsageError, nearest
+from lomar_cli.errors import LomarError, NotLoadedError, UsageError, nearest
 from lomar_cli.experiments.results import unique
 from lomar_cli.files.round import open_round
 from lomar_cli.files.text import printable
@@ -165,15 +165,22 @@ def drill(
     if engine.remote:
         path = path.absolute()
         check_files(engine, [path])
-    made: dict[str, Method] = {name: METHODS.make(name, {}) for name in methods}
+    made: dict[str, Method] = {}
+    refused: dict[str, str] = {}
+    for name in methods:
+        try:
+            made[name] = METHODS.make(name, {})
+        except NotLoadedError as error:
+            refused[name] = str(error)
     with open_round(path, memory) as found, one_blas_thread():
         count = len(found.head.clients)
         calm = _judge(found.updates, made, memory, calm=True)
-    refused = {name: verdict for name, verdict in calm.items() if isinstance(verdict, str)}
-    unprovoked = {
-        name: None if isinstance(verdict, str) else int((~verdict[1]).sum())
-        for name, verdict in calm.items()
-    }
+    unprovoked: dict[str, int | None] = dict.fromkeys(refused)
+    for name, verdict in calm.items():
+        if isinstance(verdict, str):
+            refused[name], unprovoked[name] = verdict, None
+        else:
+            unprovoked[name] = int((~verdict[1]).sum())
     # As they can be had of whole clients: a tenth of 4 clients is one, a quarter.
     shares = unique(_attackers(one, count) / count for one in sorted(shares))
     copies = list(itertools.product(attacks, shares, seeds))
@@ -205,6 +212,12 @@ def _judge(
             judged = screened.judge(method)
         except LomarError as error:
             found[name] = str(error)
+            continue
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            # Another package's, perhaps: the drill of the others goes on.
+            found[name] = f"it failed ({type(error).__name__}: {printable(str(error), 200)})"
             continue
         found[name] = (judged.suspicion, judged.keep)
         if calm and name != "none" and judged.keep.all() and not np.ptp(judged.suspicion):

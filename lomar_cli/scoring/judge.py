@@ -159,13 +159,17 @@ def check(judged: Judgement, count: int, who: str) -> None:
         fault = "suspicion is NaN or infinite for some clients"
     elif math.isnan(judged.threshold):
         fault = "its threshold is NaN"
-    elif judged.weight is not None and not ((judged.weight > 0) & (judged.weight <= 1)).all():
+    elif judged.weight is not None and not _in_votes(np.asarray(judged.weight)):
         fault = "weight must lie in (0, 1]"
     elif own & set(judged.columns):
         fault = f"columns: {min(own & set(judged.columns))} is the name of a column of its own"
     else:
         return
     raise LomarError(f"the method {who} cannot be used here: {fault}")
+
+
+def _in_votes(weight: NDArray[np.float64]) -> bool:
+    return bool(((weight > 0) & (weight <= 1)).all())
 
 
 def _others(aside: dict[int, str], count: int) -> NDArray[np.intp]:

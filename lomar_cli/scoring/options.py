@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from lomar_cli.errors import UsageError, nearest
+from lomar_cli.errors import NotLoadedError, UsageError, nearest
 from lomar_cli.files.text import printable
 from lomar_cli.typed import check_type, declared
 
@@ -52,7 +52,7 @@ class Registry:
                 return added[name].load()
             except Exception as error:
                 why = f"{type(error).__name__}: {printable(str(error), 200)}"
-                raise UsageError(
+                raise NotLoadedError(
                     f"{self.flag} {printable(name)}: cannot be loaded ({why})"
                 ) from None
         known = self.names()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lomar_cli.errors import LomarError, OutputExistsError, UsageError
+from lomar_cli.errors import LomarError, NotLoadedError, OutputExistsError, UsageError
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, open_rounds
 from lomar_cli.files.scores import FORMATS, SCHEMA_VERSION, Scores, as_document, write_scores
 from lomar_cli.files.text import printable
@@ -69,9 +68,13 @@ def score_all(
     """
     options = {name: value for name, value in (options or {}).items() if value is not None}
     _check_options(options)
-    made: dict[str, Method] = {
-        name: METHODS.make(name, options, strict=False) for name in METHODS.names()
-    }
+    made: dict[str, Method] = {}
+    unloadable: dict[str, str] = {}
+    for name in METHODS.names():
+        try:
+            made[name] = METHODS.make(name, options, strict=False)
+        except NotLoadedError as error:
+            unloadable[name] = str(error)
     kind = kind or "h5"
     if folder is not None:
         _check_folder(folder, list(made), kind, force)
@@ -94,6 +97,11 @@ def score_all(
                 scores = table(found, name, made[name], judged, layers, seed, beside.inputs)
             except LomarError as error:
                 reason = str(error)
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:
+                # Another package's, perhaps: it takes no verdict of the others along.
+                reason = f"it failed ({type(error).__name__}: {printable(str(error), 200)})"
             return Outcome(name, scores, reason, time.perf_counter() - start)
 
         # Held to one thread out here: a method that ends must not free the others' products. SciPy
@@ -101,6 +109,7 @@ def score_all(
         importlib.import_module("scipy.linalg")
         with one_blas_thread(), ThreadPoolExecutor(jobs) as pool:
             outcomes = list(pool.map(one, made))
+        outcomes += [Outcome(name, None, reason, 0.0) for name, reason in unloadable.items()]
     if folder is not None:
         folder.mkdir(exist_ok=True)
         for outcome in outcomes:
@@ -127,11 +136,7 @@ def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    known = {
-        field.name
-        for name in METHODS.names()
-        for field in dataclasses.fields(METHODS.factory(name))
-    }
+    known = {option for name in METHODS.names() for option in METHODS.options(name)}
     for name in options:
         if name not in known:
             raise UsageError(f"--{name.replace('_', '-')}: no method has such an option")
