@@ -20,6 +20,7 @@ from lomar_cli.scoring.auto.base import Seen, Sight
 from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.threads import one_blas_thread
 
 LEAST_CLIENTS = 10
 # The share that one view may flag: where a label may be the major one of that many honest clients,
@@ -74,6 +75,13 @@ class LomarAuto:
             return _nobody(
                 count, names, f"{_clients(count)} too few to compare: it takes {LEAST_CLIENTS}"
             )
+        # Many small products: on several threads BLAS waits for longer than it saves. Distances are
+        # shared among threads of their own.
+        with one_blas_thread():
+            return self._judge(view, names)
+
+    def _judge(self, view: RoundView, names: list[str]) -> Judgement:
+        count = len(view.updates.clients)
         groups = copies.find(view.geometry)
         if len(groups.medoids) < LEAST_CLIENTS:
             return _nobody(
