@@ -29,6 +29,7 @@ from _farm import Farm, Used, farm
 from _noise import write
 from _plan import CONSTANTS, Plan
 
+from lomar_cli.engine.checks import _ENDS
 from lomar_cli.engine.opened import open_engine
 from lomar_cli.files.scores import Scores, render
 from lomar_cli.stages import far
@@ -41,8 +42,6 @@ CLIENTS, PARAMETERS, MACHINES, SHARDS, MEMORY = 10_000, 25_000_000, 50, 20, 2**3
 SMALL = replace(CONSTANTS, read=0.417e9, course=0.283e9, flops=77e9)
 # Bytes that are read of a file of the round when it is opened and checked.
 OPENED = 30e3
-# Of each of a file's ends, to see that it is the same everywhere.
-ENDS = 2**20
 # Seconds for which workers that have nothing to do are watched.
 IDLE = 20.0
 # At most beyond what a worker starts with; over 60 % of it Dask would spill.
@@ -169,7 +168,7 @@ def table(
         ("MB sent by a worker, most", plan.moved / machines / MB, max(sent) / MB),
         (
             "MB read by a worker, mean",
-            (2 * plan.size + plan.opened * OPENED) / machines / MB + SHARDS * 2 * ENDS / MB,
+            (2 * plan.size + plan.opened * OPENED) / machines / MB + SHARDS * 2 * _ENDS / MB,
             sum(gained("read")) / machines / MB,
         ),
         ("ms of the scheduler's CPU a call", 1e3 * of.call, 1e3 * call),

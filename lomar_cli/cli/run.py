@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -58,7 +59,6 @@ def command(
     from lomar_cli.experiments.cell import KEEPS
     from lomar_cli.experiments.estimate import estimate
     from lomar_cli.experiments.plan import read_plan
-    from lomar_cli.experiments.results import unique
 
     if keep not in KEEPS:
         raise UsageError(f"--keep {keep}: must be one of {', '.join(KEEPS)}")
@@ -94,18 +94,14 @@ def command(
         for outcome in sweep.run_cells(left, output, data_dir, keep, engine, advance):
             if outcome.status != "done":
                 troubles.append(outcome)
-    counts = [f"{len(plan.cells)} cells"]
-    for status in unique(one.status for one in troubles):
-        counts.append(f"{sum(one.status == status for one in troubles)} {status}")
-    say(f"{output}: {', '.join(counts)}; 'lomar report {output} -o report' shows them")
     place = {cell.key: number for number, cell in enumerate(plan.cells)}
     troubles.sort(key=lambda one: place[one.cell.key])
+    statuses = Counter(one.status for one in troubles)
+    counts = [f"{len(plan.cells)} cells", *(f"{n} {status}" for status, n in statuses.items())]
+    say(f"{output}: {', '.join(counts)}; 'lomar report {output} -o report' shows them")
     told: dict[str, str] = {}
     for outcome in troubles:
-        reason = outcome.reason
-        if reason in told:
-            reason = f"as {told[reason]}"
-        else:
-            told[reason] = outcome.cell.label
-        say(f"{outcome.status}: {outcome.cell.label}: {reason}")
+        label = outcome.cell.label
+        first = told.setdefault(outcome.reason, label)
+        say(f"{outcome.status}: {label}: {outcome.reason if first == label else f'as {first}'}")
     return 1 if any(outcome.status == "failed" for outcome in troubles) else 0

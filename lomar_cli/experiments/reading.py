@@ -9,7 +9,7 @@ from typing import Any
 from lomar_cli.errors import InputError
 from lomar_cli.experiments.plan import key_of, share_said
 from lomar_cli.experiments.results import Group, Place, Point, Results, Trouble, unique
-from lomar_cli.experiments.sweep import RESULT_VERSION, checksum
+from lomar_cli.experiments.sweep import RESULT_VERSION, whole_result
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import read_json
 
@@ -51,13 +51,9 @@ def _read_cells(folder: Path, keys: list[str]) -> tuple[list[dict[str, Any]], in
     found, missing, seconds = [], 0, 0.0
     for key in keys:
         path = folder / "cells" / f"{key}.json"
-        try:
-            one = read_json(path)
-        except InputError:
-            missing += 1
-            continue
-        if one.get("checksum") != checksum(one) or key_of(one["cell"]) != key:
-            # Changed or damaged: as good as absent, and made again by the next run.
+        one = whole_result(path)
+        if one is None or key_of(one["cell"]) != key:
+            # As good as absent: the next run makes it again.
             missing += 1
             continue
         found.append(one)

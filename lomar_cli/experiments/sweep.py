@@ -49,17 +49,20 @@ def is_done(results: Path, cell: Cell) -> bool:
 
     What did not apply is tried again by another version, which may know how.
     """
-    path = result_path(results, cell)
-    if not path.is_file():
-        return False
-    try:
-        found = read_json(path)
-    except InputError:
-        return False
-    if found.get("cell") != cell.described or found.get("checksum") != checksum(found):
+    found = whole_result(result_path(results, cell))
+    if found is None or found.get("cell") != cell.described:
         return False
     status = found.get("status")
     return status == "done" or (status == "not applicable" and found["version"] == __version__)
+
+
+def whole_result(path: Path) -> dict[str, Any] | None:
+    """A cell's result as it was written; None when it is absent, damaged or changed."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return None
+    return found if found.get("checksum") == checksum(found) else None
 
 
 def checksum(result: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ stretch of this count: it may hold a part of a large tensor, or several small on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -107,9 +107,12 @@ def _most(tensors: Mapping[str, Tensor], max_bytes: int) -> int:
     return int(min(max(max_bytes // max(1, clients), 8), max(all_of_one, 8)) // 8 * 8)
 
 
-def ahead(source: Iterator[T]) -> Iterator[T]:
-    """The same items, each one made on another thread while the one before is looked at."""
-    with ThreadPoolExecutor(1) as pool:
+def ahead(source: Iterator[T]) -> Generator[T, None, None]:
+    """The same items, each one made on another thread while the one before is looked at.
+
+    What fails there is raised in place of the item. Close it, or use it up: that ends the thread.
+    """
+    with ThreadPoolExecutor(1, "lomar-ahead") as pool:
         done = object()
         coming = pool.submit(next, source, done)
         while True:

@@ -65,7 +65,7 @@ class Registry:
         """The options that ``name`` takes, with their defaults; none of what cannot be loaded."""
         try:
             fields = dataclasses.fields(self.factory(name))
-        except (ImportError, AttributeError, TypeError, UsageError):
+        except (ImportError, AttributeError, TypeError, NotLoadedError):
             return {}
         missing = dataclasses.MISSING
         return {f.name: None if f.default is missing else f.default for f in fields}

@@ -25,8 +25,8 @@ from lomar_cli.files.provenance import extend, file_sha256
 from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.stored_types import write_types
+from lomar_cli.files.stretches import ahead
 from lomar_cli.files.text import printable
-from lomar_cli.stages.ahead import one_ahead
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
@@ -121,7 +121,7 @@ def dump(
     # the disk or computes outside Python.
     with (
         ThreadPoolExecutor(2) as pool,
-        contextlib.closing(one_ahead(clients.read(max_bytes, selection.layers))) as stream,
+        contextlib.closing(ahead(clients.read(max_bytes, selection.layers))) as stream,
     ):
         for target in files:
             part = replace(

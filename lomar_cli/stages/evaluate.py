@@ -136,7 +136,7 @@ def _accuracies(
     pairs = [parse_flip(text, split.labels) for text in flips]
     data = load_for(split, split_path, data_dir, data_file)
     check_stamp(split, split_path, data)
-    module = model_module(kind)
+    module = model_module(kind, "--architecture")
     initial = module.initial(data)
     shapes = {name: tuple(value.shape) for name, value in found.parameters.items()}
     wanted = {name: tuple(value.shape) for name, value in initial.items()}
@@ -170,8 +170,6 @@ def _architecture(model: Model, said: str | None, shown: str) -> str:
         raise UsageError(
             f"--architecture {said}: {shown} says that it is {printable(model.architecture)}"
         )
-    if said is not None:
-        model_module(said, "--architecture")
     kind = model.architecture or said
     if not kind:
         raise InputError(

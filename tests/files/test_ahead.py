@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lomar_cli.stages.ahead import one_ahead
+from lomar_cli.files.stretches import ahead
 
 
 def test_same_items_by_another_thread() -> None:
@@ -19,16 +19,16 @@ def test_same_items_by_another_thread() -> None:
             threads.add(threading.get_ident())
             yield number
 
-    assert list(one_ahead(numbers())) == [0, 1, 2, 3, 4]
+    assert list(ahead(numbers())) == [0, 1, 2, 3, 4]
     assert threading.get_ident() not in threads
-    assert list(one_ahead(iter(()))) == []
+    assert list(ahead(iter(()))) == []
 
 
 def test_empty_items_are_items() -> None:
-    assert list(one_ahead(iter([None, 0, ""]))) == [None, 0, ""]
+    assert list(ahead(iter([None, 0, ""]))) == [None, 0, ""]
 
 
-def test_no_more_than_one_ahead() -> None:
+def test_no_more_than_ahead() -> None:
     got: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -36,13 +36,13 @@ def test_no_more_than_one_ahead() -> None:
             got.append(number)
             yield number
 
-    with contextlib.closing(one_ahead(numbers())) as items:
+    with contextlib.closing(ahead(numbers())) as items:
         for number in items:
             assert len(got) <= number + 2
             if number == 3:
                 break
     assert len(got) <= 5
-    assert not [t for t in threading.enumerate() if t.name.startswith("lomar-one-ahead")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("lomar-ahead")]
 
 
 def test_failure_comes_in_its_place() -> None:
@@ -50,7 +50,7 @@ def test_failure_comes_in_its_place() -> None:
         yield 1
         raise ValueError("the second")
 
-    items = one_ahead(numbers())
+    items = ahead(numbers())
     assert next(items) == 1
     with pytest.raises(ValueError, match="the second"):
         next(items)
