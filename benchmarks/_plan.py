@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lomar_cli.scoring.distances import matrix_bytes
 from lomar_cli.stages.far import _TIMES, CHECKED, SUMMED
 
 
@@ -73,8 +74,8 @@ class Plan:
 
     @property
     def square(self) -> int:
-        """The n x n sum that a call returns."""
-        return self.clients**2 * self.itemsize
+        """The sum that a call returns: one half of n x n distances."""
+        return matrix_bytes(self.clients) // 2
 
     @property
     def checks(self) -> int:
@@ -141,7 +142,8 @@ class Plan:
             f"together: {together:,.0f} s; {2 * self.size / self.machines / 1e9:,.0f} GB read a "
             "machine"
         )
-        sums = 3 * self.square
+        # The matrix that is summed up, its half, and one that waits for its addition.
+        sums = 4 * self.square
         yield (
             f"memory: {sums / 1e9:.1f} GB of sums a worker, {self.processes * sums / 1e9:.0f} GB "
             "a machine, and a quarter of --memory each for blocks"

@@ -33,6 +33,7 @@ from lomar_cli.files.round import open_round, open_rounds
 from lomar_cli.files.stretches import stretches
 from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring.base import RoundView
+from lomar_cli.scoring.distances import matrix_bytes
 from lomar_cli.scoring.far import FarGeometry
 from lomar_cli.scoring.lomar_auto import LomarAuto
 from lomar_cli.scoring.middle import CourseSum
@@ -203,7 +204,7 @@ def judge(given: argparse.Namespace) -> None:
         cpu = time.process_time()
         LomarAuto()(RoundView(updates, geometry))
         print(f"{clients:>6} clients: {time.process_time() - cpu:.1f} CPU s; distances "
-              f"{clients**2 * 4 / 1e9:.2f} GB; {before:.2f} GB before, "
+              f"{matrix_bytes(clients) / 1e9:.2f} GB; {before:.2f} GB before, "
               f"{peak():.2f} GB at most")  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -181,7 +182,7 @@ def prose(help_text: str) -> str:
                 done.append(f"{lines.pop(0)}\n")
             done.append(f"```\n{inspect.cleandoc(chr(10).join(lines))}\n```\n")
         else:
-            done.append(f"{escaped(kept)}\n")
+            done.append(f"{textwrap.fill(escaped(kept), 100, break_long_words=False)}\n")
     return "\n".join(done)
 
 

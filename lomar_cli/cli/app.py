@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -109,8 +111,17 @@ def build(words: Sequence[str] | None = None) -> typer.Typer:
             made.add_typer(group, name=name, rich_help_panel=panel)
         else:
             function = module.command if words is None or wanted == name else _mention(module)
-            made.command(name, rich_help_panel=panel, context_settings=CONTEXT)(function)
+            text = in_paragraphs(function.__doc__ or "")
+            made.command(name, help=text, rich_help_panel=panel, context_settings=CONTEXT)(function)
     return made
+
+
+def in_paragraphs(text: str) -> str:
+    """A docstring whose lines are as wide as the terminal makes them; what follows \\b stays."""
+    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(text))
+    return "\n\n".join(
+        each if each.startswith("\b") else " ".join(each.split()) for each in paragraphs
+    )
 
 
 def _mention(module: ModuleType) -> Callable[[], None]:

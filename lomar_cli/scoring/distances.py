@@ -7,6 +7,10 @@ on one of their own and multiplied again.
 
 Parameters may come in blocks of columns, whose squared distances add up. The matrix is made tile by
 tile above the diagonal, so that beside the sum itself only a tile and the centred block are held.
+
+Products are made in the type of the updates, but their sum and the lengths in float64: in a round
+of d parameters without structure distances differ by one part in sqrt(2 d), and who looks at these
+differences would see how float32 was rounded, which depends on how the round was cut.
 """
 
 from __future__ import annotations
@@ -23,10 +27,16 @@ from numpy.typing import NDArray
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
+Vector = NDArray[np.float64]
 
 # Rows of a tile: its numbers stay in the processor's cache from the product to the sum (measured).
 TILE = 768
+# What is left of the rounding grows with the root of a product's columns; narrower ones are slower.
+COLUMNS = 2048
 _FEW = 8
+# Nearer than this share of their squared lengths, float32 products leave a pair fewer than five
+# digits: tiles with such pairs are multiplied in float64.
+_NEAR = 1 / 32
 
 
 class Adder(Protocol):
@@ -34,23 +44,25 @@ class Adder(Protocol):
 
     def add(self, x: Floats, magnitude: Floats | None = None) -> None: ...
 
-    def finish(self) -> Floats: ...
+    def finish(self) -> NDArray[np.float64]: ...
 
 
-# Makes an adder for so many clients, in this type, on so many threads.
-MakeAdder = Callable[[int, np.dtype[Any], int], Adder]
+# Makes an adder for so many clients, on so many threads.
+MakeAdder = Callable[[int, int], Adder]
 
 
 class SquareSum:
     """The (n, n) squared distances between n clients whose parameters come in blocks of columns.
 
-    ``jobs`` threads share the tiles; the numbers do not depend on it.
+    They are float64, of products in the blocks' own type. ``jobs`` threads share the tiles; the
+    numbers do not depend on it.
     """
 
-    def __init__(self, count: int, dtype: np.dtype[Any], jobs: int = 1) -> None:
-        self._total: Floats = np.zeros((count, count), dtype)
+    def __init__(self, count: int, jobs: int = 1) -> None:
+        self._total = np.zeros((count, count))
         self._jobs = jobs
         self._tiles = list(_tiles(count))
+        self._close: set[tuple[int, int]] = set()
 
     def add(self, x: Floats, magnitude: Floats | None = None) -> None:
         """Add the squared distances over the columns of ``x`` (n, d).
@@ -58,9 +70,11 @@ class SquareSum:
         ``magnitude`` (n,), the largest absolute value of each row, keeps a few huge rows out of
         the centre; it is computed when not given.
         """
-        self.add_centred(centred(x, magnitude))
+        ordinary = is_ordinary(x, magnitude)
+        for start in range(0, x.shape[1], COLUMNS):
+            self.add_centred(centred(x[:, start : start + COLUMNS], ordinary))
 
-    def finish(self) -> Floats:
+    def finish(self) -> NDArray[np.float64]:
         """The sum, symmetric to the last bit, its diagonal exactly 0. Nothing is added later."""
         mirror(self._total, self._tiles)
         np.fill_diagonal(self._total, 0)
@@ -71,24 +85,22 @@ class SquareSum:
         work = _Block(x)
 
         def one(tile: tuple[slice, slice]) -> None:
-            self._total[tile] += work.tile(*tile)
+            self._total[tile] += work.tile(*tile, self._close)
 
-        # First the tiles on the diagonal, which hold the lengths that the others need.
-        on = [tile for tile in self._tiles if tile[0] == tile[1]]
-        off = [tile for tile in self._tiles if tile[0] != tile[1]]
-        if self._jobs == 1 or not off:
-            for tile in [*on, *off]:
+        if self._jobs == 1 or len(self._tiles) == 1:
+            for tile in self._tiles:
                 one(tile)
         else:
             with one_blas_thread(), ThreadPoolExecutor(self._jobs) as pool:
-                list(pool.map(one, on))
-                list(pool.map(one, off))
+                list(pool.map(one, self._tiles))
         if work.doubtful is not None:
             mirror(work.doubtful, self._tiles)
             add_recentred(self._total, x, work.doubtful, self._jobs)
 
 
-def add_recentred(total: Floats, x: Floats, doubtful: NDArray[np.bool_], jobs: int = 1) -> None:
+def add_recentred(
+    total: NDArray[np.float64], x: Floats, doubtful: NDArray[np.bool_], jobs: int = 1
+) -> None:
     """Add to ``total`` (n, n) the squares of the ``doubtful`` pairs of ``x`` (n, d), symmetric.
 
     Each group of clients that such pairs link is centred on one of its members.
@@ -96,7 +108,7 @@ def add_recentred(total: Floats, x: Floats, doubtful: NDArray[np.bool_], jobs: i
     for group in components(doubtful):
         # The member that becomes the new centre has length 0, so it leaves the group at the next
         # level: this ends.
-        inner = SquareSum(len(group), x.dtype, jobs)
+        inner = SquareSum(len(group), jobs)
         inner.add_centred(x[group] - x[group[0]])
         inside = np.ix_(group, group)
         total[inside] += np.where(doubtful[inside], inner.finish(), 0)
@@ -107,35 +119,44 @@ class _Block:
 
     def __init__(self, x: Floats) -> None:
         self._x = x
-        self._lengths: Floats = np.zeros(len(x), x.dtype)
-        self._tolerance = x.dtype.type(tolerance(x.dtype))
+        self._lengths: Vector = np.einsum("ij,ij->i", x, x, dtype=np.float64)
         self._lock = Lock()
         # (n, n), above the diagonal, once there are any: most blocks have none.
         self.doubtful: NDArray[np.bool_] | None = None
 
-    def tile(self, rows: slice, columns: slice) -> Floats:
-        """The squares of one tile; those that lost their digits are 0 and marked."""
-        diagonal = rows == columns
+    def tile(self, rows: slice, columns: slice, close: set[tuple[int, int]]) -> Floats:
+        """The squares of one tile; those that lost their digits are 0 and marked.
+
+        ``close`` are the tiles with pairs so near that float64 is needed, as far as is known.
+        """
         if self._x.shape[1] <= _FEW:
             return self._by_column(rows, columns)
-        squares: Floats = self._x[rows] @ self._x[columns].T
-        if diagonal:
-            self._lengths[rows] = squares.diagonal()
+        place = rows.start, columns.start
         one, other = self._lengths[rows], self._lengths[columns]
+        if self._x.dtype != np.float64 and place not in close:
+            squares = self._squares(self._x[rows], self._x[columns], one, other, rows == columns)
+            if _below(_NEAR, squares, one, other) is None:
+                return squares
+            close.add(place)
+        some = self._x[rows].astype(np.float64, copy=False)
+        # Of one and the same array the product is made by half.
+        others = some if rows == columns else self._x[columns].astype(np.float64, copy=False)
+        squares = self._squares(some, others, one, other, rows == columns)
+        lost = _below(tolerance(squares.dtype), squares, one, other)
+        if lost is not None:
+            self._mark(rows, columns, lost)
+            squares[lost] = 0
+        return squares
+
+    @staticmethod
+    def _squares(some: Floats, others: Floats, one: Vector, other: Vector, same: bool) -> Floats:
+        """Between rows of these squared lengths, in their type; infinity from a row to itself."""
+        squares: Floats = some @ others.T
         squares *= -2
-        squares += one[:, None]
-        squares += other
-        if diagonal:
+        squares += one.astype(squares.dtype)[:, None]
+        squares += other.astype(squares.dtype)
+        if same:
             np.fill_diagonal(squares, np.inf)
-        # Quick when, as nearly always, no pair of the tile is near the limit of the longest two.
-        if not squares.min() >= self._tolerance * (one.max() + other.max()):
-            lost = squares < self._tolerance * (one[:, None] + other)
-            if lost.any():
-                self._mark(rows, columns, lost)
-                squares[lost] = 0
-            np.maximum(squares, 0, out=squares)
-        if diagonal:
-            np.fill_diagonal(squares, 0)
         return squares
 
     def _by_column(self, rows: slice, columns: slice) -> Floats:
@@ -155,19 +176,28 @@ class _Block:
             self.doubtful[rows, columns] = lost
 
 
-def squared_distances(x: Floats, magnitude: Floats | None = None) -> Floats:
-    """Return the (n, n) squared distances between the rows of ``x`` (n, d), in its own dtype.
+def _below(share: float, squares: Floats, one: Vector, other: Vector) -> NDArray[np.bool_] | None:
+    """Which of the pairs are nearer than this share of their lengths; None for none."""
+    # Quick when no pair of the tile is near the limit of the longest two.
+    if squares.min() >= share * (one.max() + other.max()):
+        return None
+    limits = (share * one).astype(squares.dtype)[:, None] + (share * other).astype(squares.dtype)
+    found: NDArray[np.bool_] = squares < limits
+    return found if found.any() else None
+
+
+def squared_distances(x: Floats, magnitude: Floats | None = None) -> NDArray[np.float64]:
+    """Return the (n, n) squared distances between the rows of ``x`` (n, d), in float64.
 
     ``magnitude`` is as for :meth:`SquareSum.add`. The diagonal is exactly 0.
     """
-    total = SquareSum(len(x), x.dtype)
+    total = SquareSum(len(x))
     total.add(x, magnitude)
     return total.finish()
 
 
-def centred(x: Floats, magnitude: Floats | None = None) -> Floats:
-    """A copy of ``x`` (n, d) less the mean of its rows of ordinary size."""
-    ordinary = is_ordinary(x, magnitude)
+def centred(x: Floats, ordinary: NDArray[np.bool_]) -> Floats:
+    """A copy of ``x`` (n, d) less the mean of its ``ordinary`` rows."""
     centre = x[ordinary].mean(axis=0, dtype=np.float64) if not ordinary.all() else x.mean(axis=0)
     moved: Floats = x - centre.astype(x.dtype)
     return moved
@@ -201,6 +231,11 @@ def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
     for place, rows in enumerate(parts):
         for columns in parts[place:]:
             yield rows, columns
+
+
+def matrix_bytes(count: int) -> int:
+    """The size of the squared distances between so many clients."""
+    return count * count * 8
 
 
 def tolerance(dtype: np.dtype[Any]) -> float:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Workers(Protocol):
-    """Whoever makes sums over the parameters of a round, of its clients ``rows``."""
+    """Whoever makes sums over the parameters of a round, of its clients ``rows``, ascending."""
 
     def whole(self, wanted: Wanted, rows: NDArray[np.intp]) -> Sums: ...
 
@@ -50,7 +50,6 @@ class FarGeometry(Geometry):
     @cached_property
     def squares(self) -> Floats:
         made = self.workers.whole(Wanted(course=self._with_course), self.places)
-        assert made.squares is not None
         if made.course is not None:
             # A cached property that has its value now.
             self.__dict__["course"] = made.course.finish()
@@ -102,9 +101,10 @@ class _FarPart(Part):
 
 
 def _course(workers: Workers, rows: NDArray[np.intp]) -> Course:
-    made = workers.whole(Wanted(squares=False, course=True), rows).course
+    """The course of clients in whatever order; workers take them as the round has them."""
+    made = workers.whole(Wanted(squares=False, course=True), np.sort(rows)).course
     assert made is not None
-    return made.finish()
+    return made.finish().rows(np.argsort(np.argsort(rows)))
 
 
 class Held:

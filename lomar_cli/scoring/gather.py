@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.stretches import Piece, Stretch, width
 from lomar_cli.files.updates import OutputLayer
-from lomar_cli.scoring.distances import Adder, MakeAdder, SquareSum
+from lomar_cli.scoring.distances import Adder, MakeAdder, SquareSum, matrix_bytes
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
@@ -48,13 +48,13 @@ class Gathered:
         self._names = set(shapes if names is None else names)
         self._output = output
         self._clients, self._dtype = clients, dtype
-        self._total = adder(clients, dtype, jobs)
+        self._total = adder(clients, jobs)
         self._labels: dict[int, Adder] = {}
         self._limit = overflow(dtype)
         self.zeroed = np.zeros(clients, dtype=bool)
         if output is not None and self._worthwhile(output, memory):
             labels = shapes[output.weight][output.label_axis]
-            self._labels = {label: adder(clients, dtype, jobs) for label in range(labels)}
+            self._labels = {label: adder(clients, jobs) for label in range(labels)}
 
     def feed(self, stretch: Stretch) -> None:
         with one_blas_thread():
@@ -103,8 +103,8 @@ class Gathered:
         return total[pairs], {label: squares[pairs] for label, squares in blocks.items()}
 
     def _finish(self) -> tuple[Floats, dict[int, Floats]]:
-        total = self._total.finish()
-        blocks = {label: adder.finish() for label, adder in self._labels.items()}
+        total: Floats = self._total.finish()
+        blocks: dict[int, Floats] = {k: adder.finish() for k, adder in self._labels.items()}
         for squares in blocks.values():
             total += squares
         return total, blocks
@@ -131,7 +131,7 @@ class Gathered:
     def _worthwhile(self, output: OutputLayer, memory: int) -> bool:
         shape = self._shapes[output.weight]
         labels = shape[output.label_axis]
-        if labels * self._clients**2 * self._dtype.itemsize > memory // 2:
+        if labels * matrix_bytes(self._clients) > memory // 2:
             return False
         columns = max(1, width(memory) // (self._clients * self._dtype.itemsize))
         passes = math.ceil(math.prod(shape) / columns)

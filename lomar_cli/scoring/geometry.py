@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
-from lomar_cli.scoring.distances import MakeAdder, SquareSum
+from lomar_cli.scoring.distances import MakeAdder, SquareSum, matrix_bytes
 from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.scoring.nearest import (
     Neighbourhoods,
@@ -58,7 +58,7 @@ class Geometry:
         self.dtype = updates.dtype
         self._blocks: dict[int, Floats] = {}
         self._profiles: dict[int, Profile] = {}
-        wanted = updates.label_count * self.count**2 * self.dtype.itemsize
+        wanted = updates.label_count * matrix_bytes(self.count)
         self._keep_blocks = wanted <= memory // 2
         if known is not None:
             # A cached property that has its value already.
@@ -127,13 +127,13 @@ class Geometry:
 
     def squares_of(self, updates: Updates, label: int) -> Floats:
         """Squared distances by a label of other updates of the same clients, on one thread."""
-        adder = self.adder(self.count, self.dtype, 1)
+        adder = self.adder(self.count, 1)
         adder.add(updates.label_block(label).astype(self.dtype, copy=False))
         return adder.finish()
 
     def _summed(self, tensors: Mapping[str, Tensor]) -> Floats:
         """Squared distances over some tensors, read in stretches."""
-        adder = self.adder(self.count, self.dtype, self.jobs)
+        adder = self.adder(self.count, self.jobs)
         with one_blas_thread():
             for stretch in self._stretches(tensors):
                 adder.add(stretch.block.astype(self.dtype, copy=False), stretch.magnitude())
@@ -185,7 +185,7 @@ class Geometry:
         Updates as far as the k-th, within rounding, are neighbours too (as in LOF), so that the
         order of the clients in the file never decides. ``k`` lies in [1, n - 1].
         """
-        return neighbourhoods(self.squares, k, self.jobs)
+        return neighbourhoods(self.squares, k, self.dtype, self.jobs)
 
     def profile(self, k: int) -> Profile:
         """Distances to the second and k-th nearest other client, and the mean over the k nearest.

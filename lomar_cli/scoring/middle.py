@@ -32,6 +32,12 @@ class Course:
     quiet: float
     stirred: NDArray[np.float64]
 
+    def rows(self, rows: NDArray[np.intp]) -> Course:
+        """The same clients in another order."""
+        inner, lengths, stirred = self.inner[rows], self.lengths[rows], self.stirred[rows]
+        zeros, positives = self.zeros[rows], self.positives[rows]
+        return Course(inner, lengths, self.median_length, zeros, positives, self.quiet, stirred)
+
 
 class CourseSum:
     """Adds up what a :class:`Course` is made of, over blocks of columns in any order.

@@ -1,6 +1,6 @@
 """Each client's nearest others, from a matrix of squared distances, a few rows at a time.
 
-A round of 10,000 clients has a matrix of 400 MB: nothing here copies the whole of it.
+A round of 10,000 clients has a matrix of 800 MB: nothing here copies the whole of it.
 """
 
 from __future__ import annotations
@@ -71,10 +71,13 @@ class Neighbourhoods:
         return row_blocks(len(self.counts), len(self.counts))
 
 
-def neighbourhoods(squares: Floats, k: int, jobs: int = 1) -> Neighbourhoods:
-    """The k nearest others of every client, k in [1, n - 1], and who is as far within rounding."""
+def neighbourhoods(squares: Floats, k: int, dtype: np.dtype[Any], jobs: int = 1) -> Neighbourhoods:
+    """The k nearest others of every client, k in [1, n - 1], and who is as far within rounding.
+
+    ``dtype`` is what the squares were computed in, whatever they are held in.
+    """
     mask: Mask = np.empty(squares.shape, dtype=bool)
-    slack = squares.dtype.type(1 + 32 * float(np.finfo(squares.dtype).eps))
+    slack = 1 + 32 * float(np.finfo(dtype).eps)
 
     def one(rows: slice) -> None:
         others = _others(squares, rows)

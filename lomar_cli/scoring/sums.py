@@ -28,22 +28,35 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over some parameters: ``squares`` (n, n) and ``course``, None where not wanted."""
+    """Sums over some parameters: ``pairs`` and ``course``, None where not wanted.
 
-    squares: Floats | None = None
+    ``pairs`` (n (n - 1) / 2,) are the squared distances above the diagonal, row by row: half of the
+    matrix, as sums are moved between machines.
+    """
+
+    pairs: NDArray[np.float64] | None = None
     course: CourseSum | None = None
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """The squared distances (n, n), which must be among what was wanted."""
+        from scipy.spatial.distance import squareform
+
+        assert self.pairs is not None
+        found: NDArray[np.float64] = squareform(self.pairs)
+        return found
 
     def __sizeof__(self) -> int:
         """Whoever moves or spills results must know how large they are."""
-        return object.__sizeof__(self) + (0 if self.squares is None else self.squares.nbytes)
+        return object.__sizeof__(self) + (0 if self.pairs is None else self.pairs.nbytes)
 
     def __add__(self, other: Sums) -> Sums:
-        squares, course = self.squares, self.course
-        if squares is not None and other.squares is not None:
-            squares = squares + other.squares
+        pairs, course = self.pairs, self.course
+        if pairs is not None and other.pairs is not None:
+            pairs = pairs + other.pairs
         if course is not None and other.course is not None:
             course = course + other.course
-        return Sums(squares, course)
+        return Sums(pairs, course)
 
 
 def add(one: Sums, other: Sums) -> Sums:
@@ -62,7 +75,7 @@ class Summing:
         adder: MakeAdder = SquareSum,
     ) -> None:
         self._rows, self._dtype = rows, dtype
-        self._squares = adder(len(rows), dtype, 1) if wanted.squares else None
+        self._squares = adder(len(rows), 1) if wanted.squares else None
         self._course = CourseSum(len(rows)) if wanted.course else None
 
     def feed(self, stretch: Stretch) -> None:
@@ -80,8 +93,11 @@ class Summing:
             self._squares.add(block.astype(self._dtype, copy=False), _magnitude(block))
 
     def finish(self) -> Sums:
-        squares = None if self._squares is None else self._squares.finish()
-        return Sums(squares, self._course)
+        if self._squares is None:
+            return Sums(None, self._course)
+        from scipy.spatial.distance import squareform
+
+        return Sums(squareform(self._squares.finish(), checks=False), self._course)
 
 
 def _magnitude(block: Floats) -> NDArray[np.float64]:

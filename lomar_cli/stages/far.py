@@ -27,6 +27,7 @@ from lomar_cli.files.shards import check_digests
 from lomar_cli.files.stretches import count
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.base import Method
+from lomar_cli.scoring.distances import matrix_bytes
 from lomar_cli.scoring.far import FarGeometry, Held
 from lomar_cli.scoring.geometry import Floats, Geometry
 from lomar_cli.scoring.registry import METHODS
@@ -133,6 +134,11 @@ def _checked(engine: Engine, found: Round) -> dict[str, NDArray[np.float64]]:
     return dict(zip(names, magnitudes, strict=True))
 
 
+def _moved(count: int) -> int:
+    """Bytes of a sum of squared distances, of which one half travels."""
+    return max(1, matrix_bytes(count) // 2)
+
+
 class _Workers:
     """Sums over a round's parameters by the calls of an engine (``scoring.far.Workers``)."""
 
@@ -153,18 +159,14 @@ class _Workers:
         calls = {label: self._calls(label, wanted, rows) for label in labels}
         if all(len(few) == 1 for few in calls.values()):
             # No more of them at once than fit: they wait here for their turn.
-            fit = max(1, self._memory // 4 // self._square(len(rows)))
+            fit = max(1, self._memory // 4 // _moved(len(rows)))
             singles = [one for (one,) in calls.values()]
             ahead = min(fit, 2 * self._engine.workers)
             made: Iterator[Sums] = self._engine.ordered(make_sums, singles, ahead)
         else:
             made = (self._engine.total(make_sums, few, add) for few in calls.values())
         for sums in made:
-            assert sums.squares is not None
             yield sums.squares
-
-    def _square(self, count: int) -> int:
-        return max(1, count * count * self._seen.dtype.itemsize)
 
     def _calls(
         self, label: int | None, wanted: Wanted, rows: NDArray[np.intp]
@@ -174,7 +176,7 @@ class _Workers:
         tensors = tensors_of(self._found.updates, names, label)
         number = count(tensors, width)
         size = sum(_bytes(tensor) for tensor in tensors.values())
-        returned = self._square(len(rows)) if wanted.squares else 0
+        returned = _moved(len(rows)) if wanted.squares else 0
         parts = min(number, max(1, size // max(SUMMED, _TIMES * returned)))
         mask, dtype = packed(rows, self._clients), self._seen.dtype.str
         job = Job(

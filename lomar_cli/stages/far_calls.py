@@ -66,7 +66,9 @@ class Job:
 
 
 def packed(rows: NDArray[np.intp], clients: int) -> bytes:
-    """A mask of the clients at these positions, as :class:`Job` takes it."""
+    """A mask of the clients at these ascending positions, as :class:`Job` takes it."""
+    if (np.diff(rows) <= 0).any():
+        raise ValueError("a mask forgets the order of clients")
     mask = np.zeros(clients, dtype=bool)
     mask[rows] = True
     return np.packbits(mask).tobytes()

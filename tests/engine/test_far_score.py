@@ -30,7 +30,7 @@ METHODS = ("lomar-auto", "lomar", "krum", "lof", "kde", "spectral", "robust-cova
 
 
 def updates(clients=48, kind=np.float32, axis=0, hidden=300, odd=6):
-    """Two layers, the first clients odd. Lengths differ, so that distances do not nearly tie."""
+    """Two layers, the first clients odd."""
     rng = np.random.default_rng(3)
     shape = (4, 9) if axis == 0 else (9, 4)
     made = {
@@ -97,6 +97,18 @@ def test_as_here(method, two_workers, tmp_path):
     alike(score(several, name=method, cluster=two_workers.address, memory=2**16), here)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_noise(method, two_workers, tmp_path):
+    """Distances nearly tie, so that whoever compares them sees their last digits."""
+    rng = np.random.default_rng(8)
+    sent = {
+        "body": rng.normal(size=(50, 60_000)).astype(np.float32),
+        "head": rng.normal(size=(50, 5, 3_000)).astype(np.float32),
+    }
+    path = write_round(tmp_path / "a.h5", sent, output=OutputLayer("head"))
+    alike(score(path, name=method, cluster=two_workers.address), score(path, name=method))
+
+
 @pytest.mark.parametrize(("kind", "axis"), [(">f8", 0), (np.float16, 0), (np.float32, 1)])
 def test_types_and_layouts(kind, axis, two_workers, tmp_path):
     _, several = shards(tmp_path, updates(kind=kind, axis=axis), axis=axis)
@@ -136,6 +148,21 @@ def test_near_copies_share_a_vote(two_workers, tmp_path):
     found, here = score(several, cluster=two_workers.address), score(several)
     alike(found, here)
     assert here.weight[20] == pytest.approx(1 / 3)
+
+
+def test_who_stands_for_near_copies_comes_in_any_order(two_workers, tmp_path):
+    """The middle of a group may come after that of a later group."""
+    sent = updates(odd=0)
+    rng = np.random.default_rng(1)
+    for array in sent.values():
+        off = 0.015 * np.abs(array[40]).mean() * rng.normal(size=array[:2].shape)
+        array[8], array[45] = array[40] + off[0], array[40] + off[1]
+        array[30:] *= 1.5
+        array[8] *= 1.5
+    _, several = shards(tmp_path, sent)
+    found, here = score(several, cluster=two_workers.address), score(several)
+    assert here.weight[[8, 40, 45]] == pytest.approx(1 / 3)
+    alike(found, here)
 
 
 @pytest.mark.parametrize("layers", [["head.*"], ["body.*", "head.weight"]])

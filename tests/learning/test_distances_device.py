@@ -23,7 +23,7 @@ def test_the_same_numbers_as_on_the_processor(dtype):
     x[17] = x[5]
     x[9] = 1e9
     x = x.astype(dtype)
-    here, there = SquareSum(23, x.dtype), DeviceSquares("cpu", 23, x.dtype)
+    here, there = SquareSum(23), DeviceSquares("cpu", 23)
     for adder in (here, there):
         adder.add(x[:, :40])
         adder.add(x[:, 40:])
