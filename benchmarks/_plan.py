@@ -39,13 +39,13 @@ class Constants:
 
 CONSTANTS = Constants(
     check=0.7e9,
-    course=0.26e9,
+    course=0.30e9,
     read=2e9,
-    flops=49e9,
-    add=0.43e9,
+    flops=52e9,
+    add=0.30e9,
     open=13e-3,
     call=5e-3,
-    judge=12.0,
+    judge=10.5,
 )
 
 

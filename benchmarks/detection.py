@@ -88,6 +88,7 @@ class Grid:
     output: Path
     cache: Path | None
     data_dir: Path | None
+    present: int | None = None
 
 
 def main() -> None:
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="the whole grid, where not set")
     parser.add_argument("--clients", type=int, help="honest clients (default: by data set)")
     parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
+    parser.add_argument("--present", type=int, help="so many at random take part (default: all)")
     parser.add_argument("--again", default="", help="judge anew by these methods")
     parser.add_argument("--cache", type=Path, help="folder that keeps trained rounds")
     parser.add_argument("--data-dir", type=Path, help="default: LOMAR_DATA_DIR")
@@ -112,6 +114,7 @@ def main() -> None:
         given.output,
         given.cache,
         given.data_dir,
+        given.present,
     )
     if given.again and given.output.exists():
         results(grid).drop("method", given.again.split(","))
@@ -176,7 +179,7 @@ def judge_world(world: World, grid: Grid) -> str:
         left = [m for m in grid.methods if file.key({**about, "method": m}) not in there]
         if left:
             with one_blas_thread():
-                rows = judge_cell(rounds, number, attack, tau, left)
+                rows = judge_cell(rounds, number, attack, tau, left, grid.present)
             file.append({**about, **row} for row in rows)
             count += len(rows)
     return f"{world.name}: {count} rows"
@@ -204,7 +207,12 @@ def _about(world: World, number: int, attack: str, tau: float) -> Row:
 
 
 def judge_cell(
-    rounds: Rounds, number: int, attack: str, tau: float, methods: Sequence[str]
+    rounds: Rounds,
+    number: int,
+    attack: str,
+    tau: float,
+    methods: Sequence[str],
+    present: int | None = None,
 ) -> list[Row]:
     """A row a method; where there is no verdict, the reason for it."""
     flips = SIZES[rounds.world.data].flips
@@ -212,6 +220,8 @@ def judge_cell(
         made = attacked(rounds, number, attack, tau, flips)
     except NotApplicableError as error:
         return [{"method": name, "reason": str(error)} for name in methods]
+    if present is not None:
+        made = taking_part(made, present, rounds.world.seed)
     seen = prepare(made.updates, seed=rounds.world.seed)
     ceiling = None
     if ATTACKS[attack].part.startswith("mixed") and ATTACKS[attack].then is None:
@@ -221,6 +231,13 @@ def judge_cell(
         screened = trusting(rounds, number, made) if name in TRUSTED else seen
         rows.append({"method": name, **verdict(screened, made, name), "separator": _text(ceiling)})
     return rows
+
+
+def taking_part(made: Attacked, count: int, seed: int) -> Attacked:
+    """So many of a round's clients, drawn at random."""
+    order = np.random.default_rng(seed).permutation(len(made.malicious))
+    rows = np.sort(order[:count])
+    return Attacked(made.updates.rows(rows), made.malicious[rows])
 
 
 def trusting(rounds: Rounds, number: int, made: Attacked) -> Screened:

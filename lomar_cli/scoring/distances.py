@@ -215,10 +215,9 @@ def mirror(matrix: NDArray[Any], tiles: list[tuple[slice, slice]]) -> None:
     """Copy the tiles above the diagonal, and the upper half of those on it, to below it."""
     for rows, columns in tiles:
         if rows == columns:
-            upper = np.triu(matrix[rows, columns])
             # Both halves hold the same, but for the last bit of a product.
-            lower = np.triu(matrix[rows, columns], 1).T
-            matrix[rows, columns] = upper | lower if matrix.dtype == bool else upper + lower
+            below = np.tri(rows.stop - rows.start, k=-1, dtype=bool)
+            np.copyto(matrix[rows, columns], matrix[rows, columns].T.copy(), where=below)
         else:
             matrix[columns, rows] = matrix[rows, columns].T
 

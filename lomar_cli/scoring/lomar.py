@@ -120,7 +120,12 @@ class Lomar:
             found = [by_pairs(near, squares) for squares in pairs]
         else:
             near = exact = geometry.neighbours(k)
-            found = geometry.each_block(lambda _, block: by_pairs(exact, exact.pick(block)))
+
+            def of_block(_: int, block: NDArray[Any]) -> _OfLabel:
+                # A mean of kernels needs no more digits than the updates have, and is made sooner.
+                return by_pairs(exact, exact.pick(block).astype(geometry.dtype, copy=False))
+
+            found = geometry.each_block(of_block)
         log_q = np.stack([q for q, _, _ in found], axis=1)
         by_label = log_neighbour_mean(log_q, near) - log_q
         return Factors(
