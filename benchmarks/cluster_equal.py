@@ -77,7 +77,10 @@ class Total:
 
     def add(self, where: str, here: Scores, there: Scores, by_client: bool) -> None:
         self.rounds += 1
-        self.decisions += bool((here.keep != there.keep).any())
+        if (here.keep != there.keep).any():
+            self.decisions += 1
+            who = ", ".join(np.asarray(here.clients)[here.keep != there.keep])
+            print(f"{here.method}, another decision: {where}: {who}", flush=True)
         scale = 1 + np.abs(here.suspicion) if by_client else np.abs(here.suspicion).max()
         most = float((np.abs(here.suspicion - there.suspicion) / scale).max())
         if most > self.most:

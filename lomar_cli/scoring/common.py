@@ -17,6 +17,8 @@ from lomar_cli.scoring.base import Judgement, RoundView, Vector
 # absolute deviation of a normal sample its standard deviation.
 MAD_TIMES = 3.5
 _MAD_SCALE = 1.4826
+# Relative: what float32 products of one and the same update may differ by, and a little more.
+_ROUNDING = 1e-7
 _CELLS = 2**22
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -61,9 +63,14 @@ def mad_limit(values: Vector) -> tuple[float, str]:
 
 
 def top_limit(values: Vector, count: int) -> float:
-    """The threshold above which the ``count`` largest values lie; with ties fewer, never more."""
+    """The threshold above which the ``count`` largest values lie; with ties fewer, never more.
+
+    Values that are equal within rounding are ties: copies of one update have one score, and which
+    of them is a last digit above the others must not decide who is flagged.
+    """
     kept = max(1, len(values) - count)
-    return float(np.partition(values, kept - 1)[kept - 1])
+    limit = float(np.partition(values, kept - 1)[kept - 1])
+    return float(values[values <= limit + _ROUNDING * abs(limit)].max())
 
 
 def told(assume_malicious: str | None) -> str:

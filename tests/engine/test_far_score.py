@@ -109,6 +109,19 @@ def test_noise(method, two_workers, tmp_path):
     alike(score(path, name=method, cluster=two_workers.address), score(path, name=method))
 
 
+@pytest.mark.parametrize("method", ["krum", "spectral"])
+def test_copies_are_flagged_together_or_not_at_all(method, two_workers, tmp_path):
+    """Their scores are one but for rounding, and more of them than are to be flagged."""
+    sent = updates(odd=0)
+    for array in sent.values():
+        array[10:24] = array[10] * 3
+    path, _ = shards(tmp_path, sent)
+    options = {"assume_malicious": "8"}
+    here = score(path, name=method, options=options)
+    alike(score(path, name=method, options=options, cluster=two_workers.address), here)
+    assert len(set(here.keep[10:24])) == 1
+
+
 @pytest.mark.parametrize(("kind", "axis"), [(">f8", 0), (np.float16, 0), (np.float32, 1)])
 def test_types_and_layouts(kind, axis, two_workers, tmp_path):
     _, several = shards(tmp_path, updates(kind=kind, axis=axis), axis=axis)

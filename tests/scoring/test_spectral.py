@@ -91,6 +91,9 @@ def test_dnc_by_loops():
 def test_top_limit_never_flags_more_than_asked():
     assert (np.array([1, 2, 3, 4.0]) > top_limit(np.array([1, 2, 3, 4.0]), 2)).sum() == 2
     assert not (np.ones(5) > top_limit(np.ones(5), 2)).any()
+    copies = np.array([1, 2, 2 + 1e-12, 2 + 3e-12, 3.0])
+    assert np.flatnonzero(copies > top_limit(copies, 2)).tolist() == [4]
+    assert np.flatnonzero(-copies > top_limit(-copies, 2)).tolist() == [0]
 
 
 def test_far_off_updates_cost_no_digits():
