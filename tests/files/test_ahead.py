@@ -28,7 +28,7 @@ def test_empty_items_are_items() -> None:
     assert list(ahead(iter([None, 0, ""]))) == [None, 0, ""]
 
 
-def test_no_more_than_ahead() -> None:
+def test_no_more_than_one_ahead() -> None:
     got: list[int] = []
 
     def numbers() -> Iterator[int]:
