@@ -28,6 +28,8 @@ from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
+# Some clients of a round: by their range, or by their places.
+Part = slice | NDArray[np.intp]
 
 # Rows of a tile: its numbers stay in the processor's cache from the product to the sum (measured).
 TILE = 768
@@ -35,8 +37,10 @@ TILE = 768
 COLUMNS = 2048
 _FEW = 8
 # Nearer than this share of their squared lengths, float32 products leave a pair fewer than five
-# digits: tiles with such pairs are multiplied in float64.
+# digits: the clients of such pairs are multiplied in float64.
 _NEAR = 1 / 32
+# A tile with more than this share of its pairs between such clients is multiplied only so.
+_MOST = 1 / 2
 
 
 class Adder(Protocol):
@@ -62,7 +66,7 @@ class SquareSum:
         self._total = np.zeros((count, count))
         self._jobs = jobs
         self._tiles = list(_tiles(count))
-        self._close: set[tuple[int, int]] = set()
+        self._near = [_Near(*tile) for tile in self._tiles]
 
     def add(self, x: Floats, magnitude: Floats | None = None) -> None:
         """Add the squared distances over the columns of ``x`` (n, d).
@@ -84,15 +88,15 @@ class SquareSum:
         """The same for columns that are centred already."""
         work = _Block(x)
 
-        def one(tile: tuple[slice, slice]) -> None:
-            self._total[tile] += work.tile(*tile, self._close)
+        def one(tile: tuple[slice, slice], near: _Near) -> None:
+            self._total[tile] += work.tile(*tile, near)
 
         if self._jobs == 1 or len(self._tiles) == 1:
-            for tile in self._tiles:
-                one(tile)
+            for tile, near in zip(self._tiles, self._near, strict=True):
+                one(tile, near)
         else:
             with one_blas_thread(), ThreadPoolExecutor(self._jobs) as pool:
-                list(pool.map(one, self._tiles))
+                list(pool.map(one, self._tiles, self._near))
         if work.doubtful is not None:
             mirror(work.doubtful, self._tiles)
             add_recentred(self._total, x, work.doubtful, self._jobs)
@@ -114,6 +118,31 @@ def add_recentred(
         total[inside] += np.where(doubtful[inside], inner.finish(), 0)
 
 
+class _Near:
+    """The clients of a tile that have near ones in it, as far as is known: they need float64."""
+
+    def __init__(self, rows: slice, columns: slice) -> None:
+        self._rows = np.zeros(rows.stop - rows.start, dtype=bool)
+        self._columns = np.zeros(columns.stop - columns.start, dtype=bool)
+        self._same = rows == columns
+
+    def add(self, found: NDArray[np.bool_]) -> None:
+        """Remember the clients of these pairs of the tile."""
+        self._rows |= found.any(axis=1)
+        self._columns |= found.any(axis=0)
+        if self._same:
+            self._columns = self._rows = self._rows | self._columns
+
+    @property
+    def share(self) -> float:
+        """Of the tile's pairs, those between such clients."""
+        return float(self._rows.mean() * self._columns.mean())
+
+    def places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where they are in the tile, by row and by column."""
+        return np.flatnonzero(self._rows), np.flatnonzero(self._columns)
+
+
 class _Block:
     """One block of columns: its squares tile by tile, and the pairs that lost their digits."""
 
@@ -124,42 +153,64 @@ class _Block:
         # (n, n), above the diagonal, once there are any: most blocks have none.
         self.doubtful: NDArray[np.bool_] | None = None
 
-    def tile(self, rows: slice, columns: slice, close: set[tuple[int, int]]) -> Floats:
+    def tile(self, rows: slice, columns: slice, near: _Near) -> Floats:
         """The squares of one tile; those that lost their digits are 0 and marked.
 
-        ``close`` are the tiles with pairs so near that float64 is needed, as far as is known.
+        ``near`` is kept from block to block of columns, and added to.
         """
         if self._x.shape[1] <= _FEW:
             return self._by_column(rows, columns)
-        place = rows.start, columns.start
-        one, other = self._lengths[rows], self._lengths[columns]
-        if self._x.dtype != np.float64 and place not in close:
-            squares = self._squares(self._x[rows], self._x[columns], one, other, rows == columns)
-            if _below(_NEAR, squares, one, other) is None:
-                return squares
-            close.add(place)
+        if self._x.dtype == np.float64 or near.share > _MOST:
+            return self._exact(rows, columns)
+        squares = self._squares(self._x[rows], self._x[columns], rows, columns)
+        squares[np.ix_(*near.places())] = np.inf
+        found = self._below(_NEAR, squares, rows, columns)
+        if found is not None:
+            near.add(found)
+        if near.share > _MOST:
+            return self._exact(rows, columns)
+        some, others = near.places()
+        if not len(some):
+            return squares
+        mended: Floats = squares.astype(np.float64)
+        mended[np.ix_(some, others)] = self._exact(some + rows.start, others + columns.start)
+        return mended
+
+    def _exact(self, rows: Part, columns: Part) -> Floats:
+        """The same in float64, between any clients."""
         some = self._x[rows].astype(np.float64, copy=False)
         # Of one and the same array the product is made by half.
-        others = some if rows == columns else self._x[columns].astype(np.float64, copy=False)
-        squares = self._squares(some, others, one, other, rows == columns)
-        lost = _below(tolerance(squares.dtype), squares, one, other)
+        others = some if _same(rows, columns) else self._x[columns].astype(np.float64, copy=False)
+        squares = self._squares(some, others, rows, columns)
+        lost = self._below(tolerance(squares.dtype), squares, rows, columns)
         if lost is not None:
             self._mark(rows, columns, lost)
             squares[lost] = 0
         return squares
 
-    @staticmethod
-    def _squares(some: Floats, others: Floats, one: Vector, other: Vector, same: bool) -> Floats:
-        """Between rows of these squared lengths, in their type; infinity from a row to itself."""
+    def _squares(self, some: Floats, others: Floats, rows: Part, columns: Part) -> Floats:
+        """Between these rows of the block, in their type; infinity from a client to itself."""
         squares: Floats = some @ others.T
         squares *= -2
-        squares += one.astype(squares.dtype)[:, None]
-        squares += other.astype(squares.dtype)
-        if same:
+        squares += self._lengths[rows].astype(squares.dtype)[:, None]
+        squares += self._lengths[columns].astype(squares.dtype)
+        if _same(rows, columns):
             np.fill_diagonal(squares, np.inf)
         return squares
 
-    def _by_column(self, rows: slice, columns: slice) -> Floats:
+    def _below(
+        self, share: float, squares: Floats, rows: Part, columns: Part
+    ) -> NDArray[np.bool_] | None:
+        """Which of the pairs are nearer than this share of their lengths; None for none."""
+        one, other = self._lengths[rows], self._lengths[columns]
+        # Quick when no pair is near the limit of the longest two.
+        if squares.min() >= share * (one.max() + other.max()):
+            return None
+        limits = (share * one).astype(squares.dtype)[:, None]
+        found: NDArray[np.bool_] = squares < limits + (share * other).astype(squares.dtype)
+        return found if found.any() else None
+
+    def _by_column(self, rows: Part, columns: Part) -> Floats:
         """With few columns many pairs are close by chance; their differences are quicker then."""
         one, other = self._x[rows], self._x[columns]
         squares: Floats = np.zeros((len(one), len(other)), self._x.dtype)
@@ -169,21 +220,14 @@ class _Block:
             squares += difference
         return squares
 
-    def _mark(self, rows: slice, columns: slice, lost: NDArray[np.bool_]) -> None:
+    def _mark(self, rows: Part, columns: Part, lost: NDArray[np.bool_]) -> None:
         with self._lock:
             if self.doubtful is None:
                 self.doubtful = np.zeros((len(self._x), len(self._x)), dtype=bool)
-            self.doubtful[rows, columns] = lost
-
-
-def _below(share: float, squares: Floats, one: Vector, other: Vector) -> NDArray[np.bool_] | None:
-    """Which of the pairs are nearer than this share of their lengths; None for none."""
-    # Quick when no pair of the tile is near the limit of the longest two.
-    if squares.min() >= share * (one.max() + other.max()):
-        return None
-    limits = (share * one).astype(squares.dtype)[:, None] + (share * other).astype(squares.dtype)
-    found: NDArray[np.bool_] = squares < limits
-    return found if found.any() else None
+            if isinstance(rows, slice) or isinstance(columns, slice):
+                self.doubtful[rows, columns] = lost
+            else:
+                self.doubtful[np.ix_(rows, columns)] = lost
 
 
 def squared_distances(x: Floats, magnitude: Floats | None = None) -> NDArray[np.float64]:
@@ -230,6 +274,12 @@ def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
     for place, rows in enumerate(parts):
         for columns in parts[place:]:
             yield rows, columns
+
+
+def _same(rows: Part, columns: Part) -> bool:
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows == columns
+    return rows is columns or np.array_equal(rows, columns)
 
 
 def matrix_bytes(count: int) -> int:
