@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lomar_cli.files import h5
-from lomar_cli.files.stretches import Stretch, largest, stretches
+from lomar_cli.files.stretches import Stretch, stretches
 
 _WAITING = 2
 
@@ -78,10 +78,10 @@ class Watch:
         self.magnitudes = {name: np.zeros(clients) for name in tensors}
 
     def feed(self, stretch: Stretch) -> None:
-        for piece in stretch.pieces:
+        for piece, here in zip(stretch.pieces, stretch.magnitudes, strict=True):
             part = stretch.block[:, piece.columns]
             known = self.magnitudes[piece.name]
-            np.maximum(known, largest(part), out=known)
+            np.maximum(known, here, out=known)
             dtype = self._types[piece.name]
             for digest, row in zip(self._running, part, strict=True):
                 digest.update(row.astype(dtype, copy=False).data)

@@ -101,12 +101,11 @@ def open_round(
     max_bytes: int = h5.DEFAULT_MAX_BYTES,
     verify: bool = True,
     consumer: Callable[[RoundHead], Consumer | None] | None = None,
-    jobs: int = 1,
 ) -> Iterator[Round]:
     """Yield the round in the one file ``path``, which may be a shard: see :func:`open_rounds`."""
     with h5.open_read(path, "round", max_bytes) as reader:
         files = [_file(reader, verify)]
-        yield _read([reader], files, memory, verify, consumer, jobs)
+        yield _read([reader], files, memory, verify, consumer)
 
 
 @contextlib.contextmanager
@@ -116,7 +115,6 @@ def open_rounds(
     max_bytes: int = h5.DEFAULT_MAX_BYTES,
     verify: bool = True,
     consumer: Callable[[RoundHead], Consumer | None] | None = None,
-    jobs: int = 1,
     updates: bool = True,
 ) -> Iterator[Round]:
     """Yield the round in ``paths``; its tensors are arrays when they fit ``memory``, else in files.
@@ -126,8 +124,8 @@ def open_rounds(
     theirs stay unread, and what stands beside them is checked alone.
 
     Where the tensors do not fit, they are read once for the check, in stretches that fit, and what
-    ``consumer`` makes of the head is fed these too, so that it needs no reading of its own. With
-    more than one of ``jobs`` the next stretch is read while it looks at the last.
+    ``consumer`` makes of the head is fed these too, so that it needs no reading of its own: the
+    next stretch is read and checked, on a thread of its own, while it looks at the last.
 
     Several files are one round of all their clients, file after file, shards by their numbers.
     InputError where they are of different models, name a client twice, or a shard is missing.
@@ -139,7 +137,7 @@ def open_rounds(
         of = {reader.path: reader for reader in opened}
         files = in_order([_file(reader, verify) for reader in opened])
         readers = [of[one.path] for one in files]
-        yield _read(readers, files, memory if updates else -1, verify and updates, consumer, jobs)
+        yield _read(readers, files, memory if updates else -1, verify and updates, consumer)
 
 
 def _file(reader: h5.Reader, verify: bool) -> RoundFile:
@@ -156,7 +154,6 @@ def _read(
     memory: int,
     verify: bool,
     consumer: Callable[[RoundHead], Consumer | None] | None,
-    jobs: int,
 ) -> Round:
     head = merged_head(files)
     sets = {
@@ -178,7 +175,7 @@ def _read(
         else:
             watch, looker = Watch(tensors), consumer(head) if consumer else None
             read = watched(paths[0], tensors, width(memory), watch)
-            for stretch in ahead(read) if looker and jobs > 1 else read:
+            for stretch in ahead(read) if looker else read:
                 if looker:
                     looker.feed(stretch)
             found, magnitudes = watch.digests(), watch.magnitudes

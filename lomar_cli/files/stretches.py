@@ -10,6 +10,7 @@ import math
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import h5py
@@ -43,9 +44,15 @@ class Stretch:
     block: Floats
     pieces: tuple[Piece, ...]
 
+    @cached_property
+    def magnitudes(self) -> list[Floats]:
+        """The largest absolute value of every row in each piece, shape (clients,), as they came."""
+        return [largest(self.block[:, piece.columns]) for piece in self.pieces]
+
     def magnitude(self) -> NDArray[np.float64]:
-        """The largest absolute value of every row, shape (clients,); NaN or inf if it has one."""
-        return largest(self.block).astype(np.float64)
+        """The largest of every row of the block; NaN or inf if it has one."""
+        found: NDArray[np.float64] = np.maximum.reduce(self.magnitudes).astype(np.float64)
+        return found
 
 
 class Consumer(Protocol):

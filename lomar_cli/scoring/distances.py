@@ -33,7 +33,8 @@ Part = slice | NDArray[np.intp]
 
 # Rows of a tile: its numbers stay in the processor's cache from the product to the sum (measured).
 TILE = 768
-# What is left of the rounding grows with the root of a product's columns; narrower ones are slower.
+# About so many columns are multiplied at a time: what is left of the rounding grows with the root
+# of their number, and fewer are slower.
 COLUMNS = 2048
 _FEW = 8
 # Nearer than this share of their squared lengths, float32 products leave a pair fewer than five
@@ -75,8 +76,8 @@ class SquareSum:
         the centre; it is computed when not given.
         """
         ordinary = is_ordinary(x, magnitude)
-        for start in range(0, x.shape[1], COLUMNS):
-            self.add_centred(centred(x[:, start : start + COLUMNS], ordinary))
+        for part in cut(x.shape[1], round(x.shape[1] / COLUMNS)):
+            self.add_centred(centred(x[:, part], ordinary))
 
     def finish(self) -> NDArray[np.float64]:
         """The sum, symmetric to the last bit, its diagonal exactly 0. Nothing is added later."""
@@ -268,9 +269,7 @@ def mirror(matrix: NDArray[Any], tiles: list[tuple[slice, slice]]) -> None:
 
 def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
     """Tiles on and above the diagonal, of nearly equal sizes."""
-    number = max(1, -(-count // TILE))
-    edges = [count * part // number for part in range(number + 1)]
-    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    parts = cut(count, -(-count // TILE))
     for place, rows in enumerate(parts):
         for columns in parts[place:]:
             yield rows, columns
@@ -280,6 +279,13 @@ def _same(rows: Part, columns: Part) -> bool:
     if isinstance(rows, slice) or isinstance(columns, slice):
         return rows == columns
     return rows is columns or np.array_equal(rows, columns)
+
+
+def cut(count: int, number: int) -> list[slice]:
+    """So many slices (at least one) of nearly equal sizes: a small last one costs as a full one."""
+    number = max(1, number)
+    edges = [count * part // number for part in range(number + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def matrix_bytes(count: int) -> int:

@@ -143,7 +143,7 @@ class Geometry:
         if not tensors:
             return iter(())
         read = stretches(tensors, width(self.memory))
-        return ahead(read) if self.jobs > 1 and self.updates.streamed else read
+        return ahead(read) if self.updates.streamed else read
 
     @cached_property
     def distances(self) -> Floats:

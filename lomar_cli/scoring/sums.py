@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.stretches import Stretch
-from lomar_cli.scoring.distances import COLUMNS, MakeAdder, SquareSum
+from lomar_cli.scoring.distances import COLUMNS, MakeAdder, SquareSum, cut
 from lomar_cli.scoring.middle import CourseSum
 
 Floats = NDArray[np.floating[Any]]
@@ -81,8 +81,8 @@ class Summing:
     def feed(self, stretch: Stretch) -> None:
         row = stretch.block.itemsize * max(1, len(self._rows))
         step = min(COLUMNS, max(_COLUMNS, _BYTES // row))
-        for start in range(0, stretch.block.shape[1], step):
-            self._feed(stretch.block[:, start : start + step])
+        for part in cut(stretch.block.shape[1], round(stretch.block.shape[1] / step)):
+            self._feed(stretch.block[:, part])
 
     def _feed(self, block: Floats) -> None:
         if len(self._rows) < len(block):

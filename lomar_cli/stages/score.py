@@ -93,7 +93,7 @@ def score(
     adder = adder_on(device if here else "cpu")
     gather = Gather(layers, memory, jobs, adder) if by_distance and here else None
     with contextlib.ExitStack() as stack:
-        opened = open_rounds(paths, memory, consumer=gather, jobs=jobs, updates=here)
+        opened = open_rounds(paths, memory, consumer=gather, updates=here)
         found = stack.enter_context(opened)
         beside = stack.enter_context(open_context(found, history, root, memory))
         elsewhere = None

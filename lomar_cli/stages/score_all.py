@@ -81,7 +81,7 @@ def score_all(
     adder = adder_on(device)
     gather = Gather(layers, memory, jobs, adder)
     with (
-        open_rounds(paths, memory, consumer=gather, jobs=jobs) as found,
+        open_rounds(paths, memory, consumer=gather) as found,
         open_context(found, history, root, memory) as beside,
     ):
         assumed(options.get("assume_malicious"), len(found.head.clients))

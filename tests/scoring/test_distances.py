@@ -90,6 +90,33 @@ def test_groups_lose_no_digits(cut, spread, small_tiles):
     np.testing.assert_allclose(parts.finish(), slow(x), rtol=3e-6)
 
 
+@pytest.mark.parametrize("first", [0, 300])
+@pytest.mark.parametrize("tile", [9, 768])
+def test_a_few_near_ones_lose_no_digits(tile, first, monkeypatch):
+    """Some alike among many, here from the first columns on and there only in later ones."""
+    monkeypatch.setattr(distances, "TILE", tile)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(40, 1500))
+    alike = [3, 4, 17, 30]
+    x[alike, first:] = x[3, first:] + 0.01 * rng.normal(size=(4, 1500 - first))
+    x = x.astype(np.float32)
+    parts = SquareSum(len(x))
+    exact = 0
+
+    def counting(self, rows, columns, made=distances._Block._exact):
+        nonlocal exact
+        squares = made(self, rows, columns)
+        exact += squares.size
+        return squares
+
+    monkeypatch.setattr(distances._Block, "_exact", counting)
+    for start in range(0, x.shape[1], 300):
+        parts.add(x[:, start : start + 300])
+    np.testing.assert_allclose(parts.finish(), slow(x), rtol=5e-7)
+    # Where they are few in a tile, the others are not multiplied again.
+    assert exact == 16 * (5 - first // 300) if tile > 40 else exact > 0
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("k", [1, 2, 5, 22])
 def test_profile_and_kth_distances(k, jobs, small_tiles):

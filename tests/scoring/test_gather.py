@@ -30,7 +30,7 @@ def made_round(tmp_path, axis=0, clients=20, kind=np.float32):
 
 def gathered(path, layers=None, memory=1):
     gather = Gather(layers, memory, jobs=2)
-    with open_round(path, memory, consumer=gather, jobs=2) as found:
+    with open_round(path, memory, consumer=gather) as found:
         return gather.found, found.updates.magnitudes
 
 
