@@ -37,9 +37,9 @@ TILE = 768
 # of their number, and fewer are slower.
 COLUMNS = 2048
 _FEW = 8
-# Nearer than this share of their squared lengths, float32 products leave a pair fewer than five
+# Nearer than this share of their squared lengths, float32 products leave a pair fewer than six
 # digits: the clients of such pairs are multiplied in float64.
-_NEAR = 1 / 32
+_NEAR = 1 / 8
 # A tile with more than this share of its pairs between such clients is multiplied only so.
 _MOST = 1 / 2
 
