@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lomar_cli._version import __version__
+from lomar_cli.cli.command import Command
 from lomar_cli.cli.guard import LomarGroup
 
 PANELS = {
@@ -112,7 +113,9 @@ def build(words: Sequence[str] | None = None) -> typer.Typer:
         else:
             function = module.command if words is None or wanted == name else _mention(module)
             text = in_paragraphs(function.__doc__ or "")
-            made.command(name, help=text, rich_help_panel=panel, context_settings=CONTEXT)(function)
+            made.command(
+                name, cls=Command, help=text, rich_help_panel=panel, context_settings=CONTEXT
+            )(function)
     return made
 
 

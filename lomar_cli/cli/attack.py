@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from lomar_cli.cli.command import Command
+
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -21,5 +23,5 @@ def group(whole: bool = True) -> typer.Typer:
 
     for name, entry in ATTACKS.items():
         kind = attack_round if entry.on == "round" else attack_split
-        made.command(name, context_settings=CONTEXT)(kind.build(name))
+        made.command(name, cls=Command, context_settings=CONTEXT)(kind.build(name))
     return made

@@ -13,8 +13,9 @@ DEFAULT_METHOD = "lomar-auto"
 _METHOD = typer.Option(
     "--method",
     "-m",
-    help="A method: see 'lomar list methods'. lomar-auto finds both kinds of label flippers and "
-    "others without knowing their number; lomar is the paper's, as printed.",
+    help="A method: see 'lomar list methods'. lomar-auto (default) finds both kinds of label "
+    "flippers and others without knowing their number; lomar is the paper's, as printed.",
+    show_default=False,
 )
 Method = Annotated[str, _METHOD]
 MethodOrNone = Annotated[str | None, _METHOD]

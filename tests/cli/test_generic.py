@@ -139,6 +139,20 @@ def test_an_option_is_described_alike_in_every_command(name):
 
 
 @pytest.mark.parametrize("name", LEAVES)
+def test_help_cuts_no_option_short_on_a_narrow_terminal(name):
+    shown = works(*name.split(), "--help", env={"COLUMNS": "80"}).stdout
+    missing = [option.name for option in OPTIONS[name].values() if option.name not in shown]
+    assert missing == []
+    assert "\N{BOX DRAWINGS LIGHT VERTICAL}" not in shown
+
+
+def test_help_is_in_panels_where_these_have_room():
+    assert (
+        "\N{BOX DRAWINGS LIGHT VERTICAL}" in works("score", "--help", env={"COLUMNS": "100"}).stdout
+    )
+
+
+@pytest.mark.parametrize("name", LEAVES)
 def test_an_unknown_option_is_named_in_one_line(name, tmp_path):
     refused(tmp_path, 2, ["--no-such-option"], *name.split(), "--no-such-option")
 
