@@ -9,6 +9,8 @@ fitted; and a client's one major class, whose own mean differs from the common o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,21 +19,32 @@ Mask = NDArray[np.bool_]
 # How far a client's mean of its major class may lie off the common one, as a share of what it
 # holds of that class beyond twice an even share.
 _OWN_MEAN = 0.4
-# Spreads of noise beyond which a client clearly holds a class.
-_HOLDS = 6.0
+# Spreads of noise beyond which a client clearly holds a class, and holds some of it at all.
+_HOLDS, _SOME = 6.0, 2.0
 _TINY = 1e-12
 _FLOOR = 0.05
 _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
 
 
-def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Array:
-    """z (n, g, s) of every pair of ``judged`` labels (R,); NaN elsewhere and for g = s."""
+class Contrasts(NamedTuple):
+    """Of every pair of judged labels, (n, g, s), each; NaN elsewhere and for g = s.
+
+    ``z`` are near 0 for honest clients that hold no s, and ``below`` of others: so far below 0 do
+    theirs lie at least.
+    """
+
+    z: Array
+    below: Array
+
+
+def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Contrasts:
+    """The contrasts of every pair of ``judged`` labels (R,)."""
     count, labels, _ = content.shape
     held = np.maximum(np.einsum("nll->nl", content), 0.0)
     noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
     unit = noise_units(content, held, noise, trusted)
     major = np.maximum(held - 2 * held.sum(axis=1, keepdims=True) / labels, 0.0)
-    z = np.full((count, labels, labels), np.nan)
+    found = Contrasts(*(np.full((count, labels, labels), np.nan) for _ in range(2)))
     targets = np.flatnonzero(judged)
     for s in targets:
         gs = targets[targets != s]
@@ -43,10 +56,12 @@ def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Array
         y = (content[:, gs, s] - content[:, [s], s]) / deviation
         x = held[:, None, :] / deviation[:, :, None]
         x[:, :, s] = 0.0
-        without = trusted & (held[:, s] <= _HOLDS * unit[s] * np.sqrt(noise[:, s]))
+        spread = unit[s] * np.sqrt(noise[:, s])
+        without = trusted & (held[:, s] <= _HOLDS * spread)
         honest = without if without.sum() > 0.5 * trusted.sum() else trusted
-        z[:, gs, s] = y - _expected(x, y, honest)
-    return z
+        found.z[:, gs, s] = y - _expected(x, y, honest)
+        found.below[:, gs, s] = np.maximum(held[:, s] - _SOME * spread, 0.0)[:, None] / deviation
+    return found
 
 
 def noise_units(content: Array, held: Array, noise: Array, trusted: Mask) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
-from lomar_cli.scoring.auto.contrast import contrasts
+from lomar_cli.scoring.auto.contrast import Contrasts, contrasts
 from lomar_cli.scoring.auto.evidence import evidence, level
 from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
 
@@ -26,6 +26,8 @@ _GATE = -6.0
 _LEAST = 0.7
 # A pair whose mirror image has evidence of its own is a question of who is right.
 _DOUBT = -2.0
+# More pairs than can be guilty have evidence of their own where clients lie about what they hold.
+_UNSURE = -1.0
 # The z that is too high for a single client, whatever the others do.
 _ALONE = 8.0
 _PAIRS, _STEPS = 4, 2
@@ -84,6 +86,7 @@ class _Round:
         holders = (claims > _HELD * claims.max(axis=1, keepdims=True)).sum(axis=0)
         self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
         self.gate = _GATE + math.log10(self.false_alarm / 0.01)
+        self.believed = True
 
     def sight(self, updates: Updates) -> Sight:
         judged = int(self.judged.sum())
@@ -93,11 +96,12 @@ class _Round:
                 f"fewer than two labels are held by {_LEAST_HOLDERS} clients or more: label "
                 "contents cannot be compared",
             )
-        z, pairs = self._search()
+        contrast, pairs = self._search()
+        z = contrast.z
         suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / _ALONE
         words: dict[int, str] = {}
         if not pairs:
-            return Sight(self._ranking(z, suspicion), False)
+            return Sight(self._ranking(contrast, suspicion), False)
         best = np.zeros(self.count)
         for pair in pairs:
             height = self._threshold(z, pairs, pair)
@@ -116,17 +120,23 @@ class _Round:
     def _both(self) -> Mask:
         return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)
 
-    def _ranking(self, z: Array, suspicion: Array) -> Array:
+    def _ranking(self, contrast: Contrasts, suspicion: Array) -> Array:
         """Nobody is flagged; the pair with the most evidence still ranks the clients."""
         ranks = np.minimum(suspicion, 0.99)
-        found = evidence(z, self.trusted)
+        found = self._evidence(contrast, self.trusted)
         g, s = _at(found, found.argmin())
         if found[g, s] < _DOUBT:
-            ranks = np.minimum(np.maximum(z[:, g, s], 0.0) / 10, 0.9) + 0.09 * ranks
+            ranks = np.minimum(np.maximum(contrast.z[:, g, s], 0.0) / 10, 0.9) + 0.09 * ranks
         return ranks
 
-    def _contrasts(self, fit: Mask) -> Array:
+    def _contrasts(self, fit: Mask) -> Contrasts:
         return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.judged)
+
+    def _evidence(self, contrast: Contrasts, rows: Mask) -> Array:
+        """Evidence by pair; what clients seem to hold counts only where they are believed."""
+        if not self.believed:
+            contrast = contrast._replace(below=np.zeros_like(contrast.below))
+        return evidence(contrast, rows)
 
     def _fit(self, pairs: list[_Pair]) -> Mask:
         fit = self.trusted.copy()
@@ -137,28 +147,30 @@ class _Round:
     def _majority(self, fit: Mask) -> bool:
         return bool(fit.sum() > 0.5 * self.count)
 
-    def _search(self) -> tuple[Array, list[_Pair]]:
-        """Find guilty pairs, the clearest first; z are those of the last fit."""
+    def _search(self) -> tuple[Contrasts, list[_Pair]]:
+        """Find guilty pairs, the clearest first; the contrasts are those of the last fit."""
         pairs: list[_Pair] = []
-        z = self._contrasts(self.trusted)
+        contrast = self._contrasts(self.trusted)
+        found = evidence(contrast, self.trusted)
+        self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
         for _ in range(_PAIRS):
             fit = self._fit(pairs)
-            found = evidence(z, fit)
+            found = self._evidence(contrast, fit)
             for pair in pairs:
                 found[:, pair.source] = 0.0
             g, s = _at(found, found.argmin())
             if found[g, s] > self.gate:
                 break
-            pair = self._pair(z, pairs, g, s)
+            pair = self._pair(contrast.z, pairs, g, s)
             if found[s, g] < _DOUBT:
-                pair = self._who_is_right(z, pairs, pair)
-            pair = self._settled(z, pairs, pair)
+                pair = self._who_is_right(contrast.z, pairs, pair)
+            pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
             if not pair.clients.any() or not self._majority(fit):
                 break
             pairs.append(pair)
-            z = self._contrasts(fit)
-        return z, pairs
+            contrast = self._contrasts(fit)
+        return contrast, pairs
 
     def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
         height = self._height(z, before, s, self._fit(before))
@@ -194,15 +206,15 @@ class _Round:
             return pair
         left = []
         for fit, other in zip(fits, (mirror, pair), strict=True):
-            found = evidence(self._contrasts(fit), fit | other.clients)
+            found = self._evidence(self._contrasts(fit), fit | other.clients)
             left.append(found[other.target, other.source])
         return mirror if left[1] > left[0] + 1 else pair
 
-    def _settled(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
+    def _settled(self, before: list[_Pair], pair: _Pair) -> _Pair:
         """Fit without the clients found, and look again who stands out."""
         for _ in range(_STEPS):
             fit = self._fit([*before, pair])
             if not self._majority(fit):
                 break
-            pair = self._pair(self._contrasts(fit), before, pair.target, pair.source)
+            pair = self._pair(self._contrasts(fit).z, before, pair.target, pair.source)
         return pair

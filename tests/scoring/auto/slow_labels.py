@@ -55,7 +55,7 @@ def contrasts(content, rest, trusted, judged):
     held = np.array([[max(a[r, r], 0.0) for r in range(labels)] for a in content])
     noise = rest + 1e-3 * np.median(rest)
     unit = units(content, held, noise, trusted)
-    z = np.full((count, labels, labels), np.nan)
+    z, below = np.full((2, count, labels, labels), np.nan)
     for s in range(labels):
         for g in range(labels):
             if g == s or not (judged[g] and judged[s]):
@@ -66,6 +66,8 @@ def contrasts(content, rest, trusted, judged):
                 major = [max(one - even, 0.0) for one in held[i]]
                 own = contrast._OWN_MEAN**2 * (major[g] ** 2 + major[s] ** 2)
                 deviation = math.sqrt(unit[s] ** 2 * (noise[i, g] + noise[i, s]) + own)
+                some = contrast._SOME * unit[s] * math.sqrt(noise[i, s])
+                below[i, g, s] = max(held[i, s] - some, 0.0) / deviation
                 y.append((content[i, g, s] - content[i, s, s]) / deviation)
                 x.append([0.0 if r == s else held[i, r] / deviation for r in range(labels)])
             x, y = np.array(x), np.array(y)
@@ -75,12 +77,12 @@ def contrasts(content, rest, trusted, judged):
             rows = without if 2 * len(without) > len(fair) else fair
             _, _, fit = _robust(x[rows], y[rows], contrast._FIT_STEPS, _from_zero)
             z[:, g, s] = y - x @ fit
-    return z
+    return z, below
 
 
-def chances(z, rows):
-    """log10 of the smallest binomial tail over all heights, by pair."""
-    z = z[rows]
+def chances(z, below, rows):
+    """log10 of the smallest binomial tail over all heights, by pair; depths in tenths, up to 8."""
+    z, below = z[rows], np.minimum(np.round(below[rows], 1), 8.0)
     count, labels, _ = z.shape
     judged = [(g, s) for g in range(labels) for s in range(labels) if not np.isnan(z[0, g, s])]
     pool = [z[i, g, s] for g, s in judged for i in range(count)]
@@ -93,7 +95,14 @@ def chances(z, rows):
                 continue
             elsewhere = sum(one >= height for one in pool) - many + 1
             shared = elsewhere / max(len(pool) - count, 1)
-            chance = min(max(shared, norm.sf(height / evidence._WIDER)), 1.0)
+
+            def expected(pair, height=height):
+                depths = below[:, pair[0], pair[1]]
+                return sum(norm.sf((height + depth) / evidence._WIDER) for depth in depths)
+
+            own = expected((g, s)) / count
+            rest = sum(expected(pair) for pair in judged if pair != (g, s))
+            chance = min(max(own, min(own * elsewhere / rest, shared)), 1.0)
             tail = binom.sf(many - 1, count, chance)
             best = tail if best is None else min(best, tail)
         if best is not None:

@@ -45,16 +45,17 @@ def test_contrasts_are_the_slow_loops(seed, flip):
     trusted = np.arange(50) % 9 > 0
     judged = np.array([True, True, True, seed != 0])
     found = contrast.contrasts(a, rest, trusted, judged)
-    expected = slow_labels.contrasts(a, rest, trusted, judged)
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    z, below = slow_labels.contrasts(a, rest, trusted, judged)
+    np.testing.assert_array_equal(np.isnan(found.z), np.isnan(z))
     # Coordinate descent stops after some sweeps.
-    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(found.z, z, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(found.below, below, rtol=1e-6)
 
 
 def test_nan_is_where_nothing_was_judged():
     a, rest = content(0)
     judged = np.array([True, False, True, True])
-    z = contrast.contrasts(a, rest, np.ones(50, bool), judged)
+    z = contrast.contrasts(a, rest, np.ones(50, bool), judged).z
     for g in range(4):
         for s in range(4):
             asked = g != s and judged[g] and judged[s]
@@ -63,7 +64,7 @@ def test_nan_is_where_nothing_was_judged():
 
 def test_who_relabels_has_the_highest_contrast_in_that_pair():
     a, rest = content(1, flip=(2, 0), attackers=8)
-    z = contrast.contrasts(a, rest, np.arange(50) < 42, np.ones(4, bool))
+    z = contrast.contrasts(a, rest, np.arange(50) < 42, np.ones(4, bool)).z
     assert np.median(z[42:, 0, 2]) > 5 > z[:42, 0, 2].max()
     # No honest contrast is evidence in any pair.
     assert np.nanmax(z[:42]) < 5
@@ -87,7 +88,7 @@ def test_who_is_not_trusted_does_not_move_the_others():
     trusted = np.arange(50) >= 5
     wild = a.copy()
     wild[:5] = 1e6
-    z = [contrast.contrasts(one, rest, trusted, np.ones(4, bool))[5:] for one in (a, wild)]
+    z = [contrast.contrasts(one, rest, trusted, np.ones(4, bool)).z[5:] for one in (a, wild)]
     np.testing.assert_array_equal(*z)
 
 
@@ -98,14 +99,40 @@ def null(seed, count=60, labels=5):
     return z
 
 
+def holding_nothing(z):
+    return contrast.Contrasts(z, np.where(np.isnan(z), np.nan, 0.0))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_evidence_is_the_slow_loops(seed):
     z = null(seed)
     z[:12, 1, 3] += 3
     z[:, 4, :] = z[:, :, 4] = np.nan
+    below = np.where(np.isnan(z), np.nan, np.random.default_rng(seed).exponential(1.0, z.shape))
+    below[:, :, 2] = 0
+    below[::7] *= 20
     rows = np.arange(60) % 5 < 4
-    np.testing.assert_allclose(evidence(z, rows), slow_labels.chances(z, rows), rtol=1e-9)
-    assert evidence(z, rows).argmin() == 1 * 5 + 3
+    found = evidence(contrast.Contrasts(z, below), rows)
+    np.testing.assert_allclose(found, slow_labels.chances(z, below, rows), rtol=1e-9)
+    assert found.argmin() == 1 * 5 + 3
+
+
+def test_in_a_class_that_most_hold_few_come_near_zero_by_chance():
+    """KDD Cup 99 in small: all hold the class but those who relabel what they hold of it."""
+    rng = np.random.default_rng(0)
+    z, below = np.full((2, 150, 3, 3), np.nan)
+    for g, s in ((0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)):
+        below[:, g, s] = rng.uniform(2, 5, 150)
+        z[:, g, s] = -below[:, g, s] + rng.normal(size=150)
+    z[:30, 0, 1], below[:30, 0, 1] = rng.normal(2, 1, 30), 0.0
+    everybody = np.ones(150, bool)
+    found = evidence(contrast.Contrasts(z, below), everybody)
+    assert found.argmin() == 1 and found[0, 1] < -8
+    # Were it nothing that the others hold, the gate would not be reached.
+    assert evidence(contrast.Contrasts(z, 0 * below), everybody)[0, 1] > -6
+    # Nor are as many as hold nothing, and are where such clients are.
+    z[:30, 0, 1] = rng.normal(0, 1, 30)
+    assert evidence(contrast.Contrasts(z, below), everybody).min() > -3
 
 
 def test_evidence_by_hand():
@@ -115,20 +142,18 @@ def test_evidence_by_hand():
     z[:3, 0, 1] = 4.0
     # Elsewhere none of 20 is so high; it counts as one: 1/20 is above the normal tail of 4 / 1.3.
     # Three or more of 20 at a chance of 1/20 have one of 0.0755.
-    found = evidence(z, np.ones(20, bool))
+    found = evidence(holding_nothing(z), np.ones(20, bool))
     assert found[0, 1] == pytest.approx(np.log10(0.0754837), abs=1e-5)
     assert found[1, 0] == 0 and found[0, 0] == 0
 
 
 def test_a_round_of_honest_clients_has_no_evidence():
-    worst = [evidence(null(seed), np.ones(60, bool)).min() for seed in range(300)]
+    everybody = np.ones(60, bool)
+    worst = [evidence(holding_nothing(null(seed)), everybody).min() for seed in range(300)]
     # 20 pairs a round: the smallest of 300 rounds is far from the gate of 1e-6.
     assert min(worst) > -5
     heavy = [
-        evidence(
-            np.where(np.isnan(null(seed)), np.nan, null(seed) * (1 + 2 * (seed % 3 == 0))),
-            np.ones(60, bool),
-        ).min()
+        evidence(holding_nothing(null(seed) * (1 + 2 * (seed % 3 == 0))), everybody).min()
         for seed in range(100)
     ]
     assert min(heavy) > -6  # The round is its own null.
@@ -140,7 +165,7 @@ def test_evidence_grows_with_clients_and_with_height():
     def with_some(many, height):
         moved = z.copy()
         moved[:many, 2, 0] = height + 0.01 * np.arange(many)
-        return evidence(moved, np.ones(60, bool))[2, 0]
+        return evidence(holding_nothing(moved), np.ones(60, bool))[2, 0]
 
     by_many = [with_some(many, 4.0) for many in (3, 6, 12, 24)]
     by_height = [with_some(12, height) for height in (1.5, 2.5, 4.0)]
@@ -170,5 +195,5 @@ def test_what_holders_send_does_not_hide_what_a_class_looks_like():
         a[without, :, 3] = 0.005 * np.sqrt(rest[without]) * strange
         a[:, 0, 3] += 0.15 * np.maximum(a[:, 0, 0], 0)
         everybody = np.ones(120, bool)
-        z = contrast.contrasts(a, rest, everybody, np.ones(4, bool))
-        assert evidence(z, everybody).min() > -2
+        found = contrast.contrasts(a, rest, everybody, np.ones(4, bool))
+        assert evidence(found, everybody).min() > -2
