@@ -153,9 +153,9 @@ class _Round:
         contrast = self._contrasts(self.trusted)
         found = evidence(contrast, self.trusted)
         self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
+        if not self.believed:
+            found = self._evidence(contrast, self.trusted)
         for _ in range(_PAIRS):
-            fit = self._fit(pairs)
-            found = self._evidence(contrast, fit)
             for pair in pairs:
                 found[:, pair.source] = 0.0
             g, s = _at(found, found.argmin())
@@ -170,6 +170,7 @@ class _Round:
                 break
             pairs.append(pair)
             contrast = self._contrasts(fit)
+            found = self._evidence(contrast, fit)
         return contrast, pairs
 
     def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
