@@ -113,6 +113,7 @@ def distributions(results: Results) -> Iterator[Drawn]:
             axes.set_title(name, fontsize=9.5)
         for axes in grid[-1]:
             axes.set_xlabel("suspicion")
+        figure.supylabel("share of each kind", fontsize=8)
         legend(figure, [axes for row in grid for axes in row])
         caption = (
             f"{setting}: suspicion of honest and malicious clients, all seeds, as shares of each; "
