@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Watch:
 
 def watched(
     path: Path, tensors: Mapping[str, Any], max_bytes: int, watch: Watch
-) -> Iterator[Stretch]:
+) -> Generator[Stretch, None, None]:
     """Read all tensors once; each stretch has been fed to the watch when it comes."""
     with h5.damage(path, "updates"):
         for stretch in stretches(tensors, max_bytes):

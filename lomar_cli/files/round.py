@@ -175,9 +175,11 @@ def _read(
         else:
             watch, looker = Watch(tensors), consumer(head) if consumer else None
             read = watched(paths[0], tensors, width(memory), watch)
-            for stretch in ahead(read) if looker else read:
-                if looker:
-                    looker.feed(stretch)
+            # Closed, the thread has ended before the files are.
+            with contextlib.closing(ahead(read) if looker else read) as coming:
+                for stretch in coming:
+                    if looker:
+                        looker.feed(stretch)
             found, magnitudes = watch.digests(), watch.magnitudes
         check_digests(files, found)
     updates = Updates(
