@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.files.stretches import largest
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
@@ -174,14 +175,16 @@ class _Block:
         if not len(some):
             return squares
         mended: Floats = squares.astype(np.float64)
-        mended[np.ix_(some, others)] = self._exact(some + rows.start, others + columns.start)
+        near_rows = some + rows.start
+        near_columns = near_rows if rows is columns else others + columns.start
+        mended[np.ix_(some, others)] = self._exact(near_rows, near_columns)
         return mended
 
     def _exact(self, rows: Part, columns: Part) -> Floats:
-        """The same in float64, between any clients."""
+        """The same in float64, between any clients; one object for both is one group."""
         some = self._x[rows].astype(np.float64, copy=False)
         # Of one and the same array the product is made by half.
-        others = some if _same(rows, columns) else self._x[columns].astype(np.float64, copy=False)
+        others = some if rows is columns else self._x[columns].astype(np.float64, copy=False)
         squares = self._squares(some, others, rows, columns)
         lost = self._below(tolerance(squares.dtype), squares, rows, columns)
         if lost is not None:
@@ -195,7 +198,7 @@ class _Block:
         squares *= -2
         squares += self._lengths[rows].astype(squares.dtype)[:, None]
         squares += self._lengths[columns].astype(squares.dtype)
-        if _same(rows, columns):
+        if rows is columns:
             np.fill_diagonal(squares, np.inf)
         return squares
 
@@ -211,7 +214,7 @@ class _Block:
         found: NDArray[np.bool_] = squares < limits + (share * other).astype(squares.dtype)
         return found if found.any() else None
 
-    def _by_column(self, rows: Part, columns: Part) -> Floats:
+    def _by_column(self, rows: slice, columns: slice) -> Floats:
         """With few columns many pairs are close by chance; their differences are quicker then."""
         one, other = self._x[rows], self._x[columns]
         squares: Floats = np.zeros((len(one), len(other)), self._x.dtype)
@@ -251,7 +254,7 @@ def centred(x: Floats, ordinary: NDArray[np.bool_]) -> Floats:
 def is_ordinary(x: Floats, magnitude: Floats | None = None) -> NDArray[np.bool_]:
     """The rows of ``x`` (n, d), of these largest absolute values, that are none of a few giants."""
     if magnitude is None:
-        magnitude = np.maximum(x.max(axis=1), -x.min(axis=1))
+        magnitude = largest(x)
     ordinary: NDArray[np.bool_] = magnitude <= 10 * np.median(magnitude)
     return ordinary
 
@@ -273,12 +276,6 @@ def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
     for place, rows in enumerate(parts):
         for columns in parts[place:]:
             yield rows, columns
-
-
-def _same(rows: Part, columns: Part) -> bool:
-    if isinstance(rows, slice) or isinstance(columns, slice):
-        return rows == columns
-    return rows is columns or np.array_equal(rows, columns)
 
 
 def cut(count: int, number: int) -> list[slice]:

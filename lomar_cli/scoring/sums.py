@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.files.stretches import Stretch
+from lomar_cli.files.stretches import Stretch, largest
 from lomar_cli.scoring.distances import COLUMNS, MakeAdder, SquareSum, cut
 from lomar_cli.scoring.middle import CourseSum
 
@@ -90,7 +90,8 @@ class Summing:
         if self._course is not None:
             self._course.add(block)
         if self._squares is not None:
-            self._squares.add(block.astype(self._dtype, copy=False), _magnitude(block))
+            wide = block.astype(self._dtype, copy=False)
+            self._squares.add(wide, largest(block).astype(np.float64))
 
     def finish(self) -> Sums:
         if self._squares is None:
@@ -98,10 +99,3 @@ class Summing:
         from scipy.spatial.distance import squareform
 
         return Sums(squareform(self._squares.finish(), checks=False), self._course)
-
-
-def _magnitude(block: Floats) -> NDArray[np.float64]:
-    largest: NDArray[np.float64] = np.maximum(block.max(axis=1), -block.min(axis=1)).astype(
-        np.float64
-    )
-    return largest
