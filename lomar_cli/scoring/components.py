@@ -1,8 +1,9 @@
-"""Principal components of n updates from their n x n distances, never from an n x d matrix.
+"""Principal components of n updates from their n x n distances, or from a few parameters' numbers.
 
 The centred Gram matrix is ``-1/2 J D J`` with the squared distances D and ``J = I - 11'/n``; its
 eigenvectors, times the roots of their eigenvalues, are the updates' coordinates on the principal
-components (classical scaling). Distances do not cancel, so neither does this.
+components (classical scaling). Distances do not cancel, so neither does this. Of d < n parameters
+the d x d matrix is the smaller one, and has the same eigenvalues.
 """
 
 from __future__ import annotations
@@ -38,12 +39,25 @@ def coordinates(gram: Vector, count: int) -> Vector:
     Each component's largest entry is positive; components that do not exist are 0.
     """
     size = len(gram)
-    result = np.zeros((size, count))
     values, vectors = _largest(gram, min(count, size))
-    for place, (value, vector) in enumerate(zip(values, vectors.T, strict=True)):
+    return _signed(values, vectors * np.sqrt(np.maximum(values, 0)), count)
+
+
+def coordinates_of_rows(rows: Floats, count: int) -> Vector:
+    """The same from ``rows`` (n, d), centred, by the smaller of their two matrices of products."""
+    size, width = rows.shape
+    if width >= size:
+        return coordinates((rows @ rows.T).astype(np.float64), count)
+    values, vectors = _largest((rows.T @ rows).astype(np.float64), min(count, width))
+    return _signed(values, rows @ vectors, count)
+
+
+def _signed(values: Vector, along: Vector, count: int) -> Vector:
+    """Coordinates (n, count) with a sign that does not depend on how they were found."""
+    result = np.zeros((len(along), count))
+    for place, (value, column) in enumerate(zip(values, along.T, strict=True)):
         if value > max(_NOISE * values[0], 0.0):
-            sign = 1.0 if vector[np.abs(vector).argmax()] > 0 else -1.0
-            result[:, place] = sign * np.sqrt(value) * vector
+            result[:, place] = column if column[np.abs(column).argmax()] > 0 else -column
     return result
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import judged, need_clients, take, told, top_limit
-from lomar_cli.scoring.components import coordinates
+from lomar_cli.scoring.components import coordinates_of_rows
 from lomar_cli.scoring.options import assumed
 
 
@@ -68,7 +68,7 @@ class DnC:
             places = np.sort(rng.choice(view.updates.size, self.coordinates, replace=False))
             drawn = take(view.updates, places)
             drawn -= drawn.mean(axis=0)
-            first = coordinates(drawn @ drawn.T, 1)[:, 0]
+            first = coordinates_of_rows(drawn, 1)[:, 0]
         scores: Vector = first**2
         limit = top_limit(scores, removed)
         if limit > 0:

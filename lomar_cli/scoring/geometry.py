@@ -56,13 +56,17 @@ class Geometry:
         self.adder = adder
         self.count = len(updates.clients)
         self.dtype = updates.dtype
-        self._blocks: dict[int, Floats] = {}
         self._profiles: dict[int, Profile] = {}
         wanted = updates.label_count * matrix_bytes(self.count)
         self._keep_blocks = wanted <= memory // 2
         if known is not None:
-            # A cached property that has its value already.
-            self.__dict__["squares"], self._blocks = known
+            # Cached properties that have their values already.
+            self.__dict__["squares"], self.__dict__["_blocks"] = known
+
+    @cached_property
+    def _blocks(self) -> dict[int, Floats]:
+        """Squared distances by label, as far as they are kept."""
+        return {}
 
     def part(self, rows: NDArray[np.intp]) -> Geometry:
         """The geometry of some of the clients, which asks this one for distances and products."""
@@ -229,7 +233,12 @@ class Part(Geometry):
     def __init__(self, whole: Geometry, rows: NDArray[np.intp]) -> None:
         super().__init__(whole.updates.rows(rows), whole.memory, whole.jobs, whole.adder)
         self._whole, self._pairs = whole, np.ix_(rows, rows)
-        self._blocks = {label: kept[self._pairs] for label, kept in whole._blocks.items()}
+
+    @cached_property
+    def _blocks(self) -> dict[int, Floats]:
+        # Copied first: other methods' threads may be adding to them.
+        kept = dict(self._whole._blocks)
+        return {label: squares[self._pairs] for label, squares in kept.items()}
 
     @cached_property
     def squares(self) -> Floats:

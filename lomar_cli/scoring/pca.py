@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lomar_cli.errors import UsageError
-from lomar_cli.scoring.base import Judgement, RoundView, Vector
+from lomar_cli.scoring.base import Judgement, RoundView
 from lomar_cli.scoring.common import judged, need_clients
-from lomar_cli.scoring.components import centred_gram, coordinates
+from lomar_cli.scoring.components import centred_gram, coordinates, coordinates_of_rows
 from lomar_cli.scoring.two_means import CLEAR, Pair, pair
 
 
@@ -71,7 +71,5 @@ class Pca:
             block /= np.where(spread > 1e-12 * np.abs(mean), spread, np.inf)
             # In the round's own type: standardised numbers are all of one size.
             block = block.astype(view.geometry.dtype)
-            gram: Vector = (block @ block.T).astype(np.float64)
-        else:
-            gram = centred_gram(view.geometry.block_squares(label))
-        return pair(coordinates(gram, 2))
+            return pair(coordinates_of_rows(block, 2))
+        return pair(coordinates(centred_gram(view.geometry.block_squares(label)), 2))

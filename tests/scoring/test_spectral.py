@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring import components
 from lomar_cli.scoring.common import top_limit
-from lomar_cli.scoring.components import centred_gram, coordinates
+from lomar_cli.scoring.components import centred_gram, coordinates, coordinates_of_rows
 from lomar_cli.scoring.dnc import DnC
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.spectral import Spectral
@@ -25,6 +25,18 @@ def test_coordinates_are_scikit_learns(count):
     expected = PCA(real).fit_transform(matrix(updates))
     np.testing.assert_allclose(np.abs(found[:, :real]), np.abs(expected), atol=1e-6)
     assert not found[:, real:].any()
+
+
+@pytest.mark.parametrize(("count", "size"), [(30, 50), (50, 30), (500, 450), (20, 20), (9, 1)])
+def test_coordinates_of_rows_are_scikit_learns(count, size):
+    rows = np.random.default_rng(size).standard_normal((count, size)) * np.linspace(3, 1, size)
+    rows -= rows.mean(axis=0)
+    real = min(2, size)
+    found = coordinates_of_rows(rows, 2)
+    expected = PCA(real).fit_transform(rows)
+    np.testing.assert_allclose(np.abs(found[:, :real]), np.abs(expected), atol=1e-9)
+    assert not found[:, real:].any()
+    assert (found.max(axis=0) >= -found.min(axis=0)).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
