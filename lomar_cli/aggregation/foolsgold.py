@@ -12,7 +12,7 @@ from lomar_cli.aggregation.base import Aggregate, Vector, checked, combine
 from lomar_cli.errors import LomarError
 from lomar_cli.scoring.base import RoundView
 from lomar_cli.scoring.foolsgold import FoolsGold as Method
-from lomar_cli.scoring.foolsgold import foolsgold_weights
+from lomar_cli.scoring.foolsgold import foolsgold_weights, pardoned
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FoolsGold:
     def __call__(self, view: RoundView, weights: Vector) -> Aggregate:
         view = checked(view)
         cosines, notes = self._method().cosines(view)
-        alpha = foolsgold_weights(cosines, self.confidence, self.centre) * weights
+        alpha = foolsgold_weights(pardoned(cosines), self.confidence, self.centre) * weights
         if not alpha.sum() > 0:
             raise LomarError(
                 "--rule foolsgold: all updates point the same way, so that every client is taken "

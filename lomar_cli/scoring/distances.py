@@ -16,7 +16,7 @@ differences would see how float32 was rounded, which depends on how the round wa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, Protocol
@@ -67,7 +67,7 @@ class SquareSum:
     def __init__(self, count: int, jobs: int = 1) -> None:
         self._total = np.zeros((count, count))
         self._jobs = jobs
-        self._tiles = list(_tiles(count))
+        self._tiles = tiles(count)
         self._near = [_Near(*tile) for tile in self._tiles]
 
     def add(self, x: Floats, magnitude: Floats | None = None) -> None:
@@ -270,12 +270,10 @@ def mirror(matrix: NDArray[Any], tiles: list[tuple[slice, slice]]) -> None:
             matrix[columns, rows] = matrix[rows, columns].T
 
 
-def _tiles(count: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles on and above the diagonal, of nearly equal sizes."""
+def tiles(count: int) -> list[tuple[slice, slice]]:
+    """Tiles on and above the diagonal, of nearly equal sizes; on it, both slices are one object."""
     parts = cut(count, -(-count // TILE))
-    for place, rows in enumerate(parts):
-        for columns in parts[place:]:
-            yield rows, columns
+    return [(rows, columns) for place, rows in enumerate(parts) for columns in parts[place:]]
 
 
 def cut(count: int, number: int) -> list[slice]:

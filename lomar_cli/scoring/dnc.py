@@ -63,7 +63,7 @@ class DnC:
     def _ratio(self, view: RoundView, rng: np.random.Generator, removed: int) -> Vector:
         """Outlier scores of one draw, in units of the largest one that is kept."""
         if self.coordinates >= view.updates.size:
-            first = view.geometry.principal[:, 0]
+            first = view.geometry.leading
         else:
             places = np.sort(rng.choice(view.updates.size, self.coordinates, replace=False))
             drawn = take(view.updates, places)

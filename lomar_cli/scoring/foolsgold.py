@@ -17,6 +17,7 @@ from lomar_cli.files.text import printable
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import judged, output_only
 from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.nearest import row_blocks
 from lomar_cli.scoring.summed import summed
 
 # The authors' code lets the best client's 1 become 0.99, so that the logarithm is finite.
@@ -36,17 +37,21 @@ def pardoned(cosines: Vector) -> Vector:
     np.fill_diagonal(similar, 0)
     largest = similar.max(axis=1)
     # v_i < v_j and v_i >= 0 imply v_j > 0.
-    shrink = np.minimum(1, largest[:, None] / np.where(largest > 0, largest, 1))
-    found: Vector = np.clip((similar * shrink).max(axis=1), 0, 1)
-    return found
+    safe = np.where(largest > 0, largest, 1)
+    found = np.empty(len(similar))
+    for rows in row_blocks(*similar.shape):
+        shrink = np.minimum(1, largest[rows, None] / safe)
+        found[rows] = (similar[rows] * shrink).max(axis=1)
+    return np.clip(found, 0, 1)
 
 
-def foolsgold_weights(cosines: Vector, confidence: float = 1.0, centre: float = 0.5) -> Vector:
+def foolsgold_weights(similarity: Vector, confidence: float = 1.0, centre: float = 0.5) -> Vector:
     """The learning rates ``alpha`` (n,) in [0, 1]: ``kappa (ln(a / (1 - a)) + centre)``, clipped.
 
-    All 0 when all updates point the same way, where the definition divides 0 by 0.
+    ``similarity`` (n,) is as ``pardoned`` makes it. All 0 when all updates point the same way,
+    where the definition divides 0 by 0.
     """
-    alone = 1 - pardoned(cosines)
+    alone = 1 - similarity
     if alone.max() <= _ALIKE:
         return np.zeros(len(alone))
     scaled = np.minimum(alone / alone.max(), _TOP)
@@ -81,16 +86,17 @@ class FoolsGold:
 
     def __call__(self, view: RoundView) -> Judgement:
         cosines, notes = self.cosines(view)
-        weights = foolsgold_weights(cosines, self.confidence, self.centre)
-        twins = cosines.copy()
-        np.fill_diagonal(twins, -np.inf)
+        similarity = pardoned(cosines)
+        weights = foolsgold_weights(similarity, self.confidence, self.centre)
 
         def sybil(row: int) -> str:
-            twin = int(twins[row].argmax())
+            others = cosines[row].copy()
+            others[row] = -np.inf
+            twin = int(others.argmax())
             name = printable(view.updates.clients[twin], 40)
             return f"moves in the direction of '{name}' (cosine {cosines[row, twin]:.4f})"
 
-        columns = {"foolsgold_weight": weights, "similarity": pardoned(cosines)}
+        columns = {"foolsgold_weight": weights, "similarity": similarity}
         kept = "moves in a direction of its own"
         return judged(1 - weights, 1 - self.keep_from, sybil, kept, columns, notes)
 

@@ -34,7 +34,7 @@ class Spectral:
         count = need_clients(view, "spectral", 2)
         malicious = assumed(self.assume_malicious, count)
         removed = min(math.floor(self.times * malicious), count - 1)
-        projection = view.geometry.principal[:, 0]
+        projection = view.geometry.leading
         suspicion = projection**2
         return judged(
             suspicion,

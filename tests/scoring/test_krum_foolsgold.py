@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lomar_cli.errors import UsageError
-from lomar_cli.scoring.foolsgold import foolsgold_weights
+from lomar_cli.scoring.foolsgold import foolsgold_weights, pardoned
 from lomar_cli.scoring.registry import METHODS
 from tests.aggregation import oracle
 from tests.aggregation.rounds import as_view, matrix
@@ -58,10 +58,10 @@ def test_foolsgold_by_hand():
     v = 1/2, 1/2, 0, so a = 1/2, 1/2, 1; ln(0.5 / 0.5) + 0.5 = 0.5, and the last one's is above 1.
     """
     rows = np.array([[1, 0, 0], [0.5, np.sqrt(0.75), 0], [0, 0, 1.0]])
-    cosines = rows @ rows.T
-    np.testing.assert_allclose(foolsgold_weights(cosines), [0.5, 0.5, 1])
-    np.testing.assert_allclose(foolsgold_weights(cosines, confidence=0.5), [0.25, 0.25, 1])
-    np.testing.assert_allclose(foolsgold_weights(cosines, centre=0.0), [0, 0, 1])
+    similarity = pardoned(rows @ rows.T)
+    np.testing.assert_allclose(foolsgold_weights(similarity), [0.5, 0.5, 1])
+    np.testing.assert_allclose(foolsgold_weights(similarity, confidence=0.5), [0.25, 0.25, 1])
+    np.testing.assert_allclose(foolsgold_weights(similarity, centre=0.0), [0, 0, 1])
 
 
 def test_foolsgold_pardons():
