@@ -22,8 +22,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 # log10 of the chance at which a pair is found guilty, at a false alarm of 0.01.
 _GATE = -6.0
+# So much of it beyond that of every pair that shares neither label with it is enough, too, where
+# there are so many of these: in a round with less noise than is allowed for, all others show it.
+_BEYOND, _ENOUGH = -4.5, 20
 # Below this a contrast is no evidence in any pair.
-_LEAST = 0.7
+_LEAST = 0.3
 # A pair whose mirror image has evidence of its own is a question of who is right.
 _DOUBT = -2.0
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
@@ -32,7 +35,7 @@ _UNSURE = -1.0
 _ALONE = 8.0
 _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
-_BULK = 1.75
+_BULK = 1.65
 # Who stands out by so many spreads does so clearly; the others must come so much of the way from
 # the median to these. Of like classes honest clients, too, have some in common.
 _CLEAR, _WAY = 3.0, 0.4
@@ -85,7 +88,7 @@ class _Round:
         claims = seen.claims[self.trusted]
         holders = (claims > _HELD * claims.max(axis=1, keepdims=True)).sum(axis=0)
         self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
-        self.gate = _GATE + math.log10(self.false_alarm / 0.01)
+        self.strict = math.log10(self.false_alarm / 0.01)
         self.believed = True
 
     def sight(self, updates: Updates) -> Sight:
@@ -125,8 +128,14 @@ class _Round:
         ranks = np.minimum(suspicion, 0.99)
         found = self._evidence(contrast, self.trusted)
         g, s = _at(found, found.argmin())
-        if found[g, s] < _DOUBT:
-            ranks = np.minimum(np.maximum(contrast.z[:, g, s], 0.0) / 10, 0.9) + 0.09 * ranks
+        pair = self._pair(contrast.z, [], g, s)
+        fit = self._fit([pair])
+        if found[g, s] < _DOUBT and self._majority(fit):
+            # So much of the way from the most to being removed, and of the pair's to being guilty.
+            z = contrast.z[:, g, s]
+            most = max(float(np.median(z[fit])), 0.0)
+            way = (z - most) / (self._threshold(contrast.z, [pair], pair) - most)
+            ranks = np.clip(way * found[g, s] / _GATE, 0.0, 0.9) + 0.09 * ranks
         return ranks
 
     def _contrasts(self, fit: Mask) -> Contrasts:
@@ -159,7 +168,7 @@ class _Round:
             for pair in pairs:
                 found[:, pair.source] = 0.0
             g, s = _at(found, found.argmin())
-            if found[g, s] > self.gate:
+            if not self._is_guilty(found, pairs, g, s):
                 break
             pair = self._pair(contrast.z, pairs, g, s)
             if found[s, g] < _DOUBT:
@@ -172,6 +181,15 @@ class _Round:
             contrast = self._contrasts(fit)
             found = self._evidence(contrast, fit)
         return contrast, pairs
+
+    def _is_guilty(self, found: Array, before: list[_Pair], g: int, s: int) -> bool:
+        if found[g, s] <= _GATE + self.strict:
+            return True
+        apart = self._both()
+        apart[g, :] = apart[s, g] = False
+        apart[:, [s, *(pair.source for pair in before)]] = False
+        beyond = found[g, s] - found[apart].min(initial=0.0)
+        return bool(apart.sum() >= _ENOUGH and beyond <= _BEYOND + self.strict)
 
     def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
         height = self._height(z, before, s, self._fit(before))

@@ -217,3 +217,50 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
     z[90:, 2, 1] = 3.0
     assert one._threshold(z, [pair], pair) < 3
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "false_alarm", "guilty"),
+    [
+        (-6.1, -5.0, 0.01, True),
+        (-5.0, -0.4, 0.01, True),
+        (-5.0, -0.6, 0.01, False),
+        (-4.4, 0.0, 0.01, False),
+        (-5.2, -0.4, 0.001, False),
+        (-6.1, -5.0, 0.001, False),
+        (-3.9, -0.3, 0.1, True),
+    ],
+)
+def test_a_pair_is_guilty_by_its_evidence_or_by_that_beyond_the_others(
+    own, others, false_alarm, guilty
+):
+    updates, _ = digits("0", 1)
+    view = seen(updates, false_alarm=false_alarm)
+    one = _Round(rows_seen(view, view.trusted), view)
+    found = np.zeros((10, 10))
+    found[7, 1] = own
+    # A label of its own stands in no doubt by what flips do to the other pairs of its labels.
+    found[3, 1] = found[7, 4] = found[1, 7] = own + 0.1
+    found[2, 5] = others
+    assert one._is_guilty(found, [], 7, 1) is guilty
+    before = [_Pair(2, 5, np.zeros(view.geometry.count, dtype=bool))]
+    assert one._is_guilty(found, before, 7, 1) is (own <= -4.5 + one.strict)
+
+
+def test_with_few_other_pairs_only_the_evidence_itself_counts():
+    updates, _ = digits("0", 1)
+    view = seen(updates)
+    one = _Round(rows_seen(view, view.trusted), view)
+    one.judged = np.arange(10) < 5
+    found = np.zeros((10, 10))
+    found[3, 1] = -5.9
+    assert not one._is_guilty(found, [], 3, 1)
+
+
+def test_a_pair_short_of_guilty_ranks_its_clients_first():
+    """Four flippers of digits at lambda 0.7, for which evidence has a chance of a thousandth."""
+    updates, bad = digits("0.7", 4, flips=((1, 7),), attackers=4, samples=100)
+    sight, flagged = flags(updates)
+    assert not flagged.any() and not sight.found
+    assert bad[np.argsort(-sight.suspicion)[:3]].all()
+    assert 0.5 < sight.suspicion.max() <= 0.99
