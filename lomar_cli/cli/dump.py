@@ -102,6 +102,7 @@ def command(
             limit,
         )
         return
+    from lomar_cli.files.text import counted
     from lomar_cli.stages.dump import Selection, dump
 
     with progress("reading clients") as (begin, advance):
@@ -131,7 +132,8 @@ def command(
         shown = f"{done.files[0]} to {done.files[-1].name}"
     elif done.files:
         shown = str(done.files[0])
-    say(f"{shown}: {len(done.head.clients)} clients, {len(done.head.shapes)} parameters each")
+    clients = counted(len(done.head.clients), "client")
+    say(f"{shown}: {clients}, {counted(len(done.head.shapes), 'parameter')} each")
     say(done.output_layer)
     if done.head.buffers:
         say(f"not scored: {_named(sorted(done.head.buffers))}")
@@ -150,6 +152,7 @@ def _append(
     max_bytes: int,
 ) -> None:
     from lomar_cli.errors import UsageError
+    from lomar_cli.files.text import counted
     from lomar_cli.stages.dump_append import append
 
     if said:
@@ -167,7 +170,7 @@ def _append(
             advance,
             begin,
         )
-    say(f"{output}: {done.appended} clients appended, it holds {done.clients}")
+    say(f"{output}: {counted(done.appended, 'client')} appended, it holds {done.clients}")
     _warn(done.warnings, done.ignored)
 
 

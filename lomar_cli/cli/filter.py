@@ -25,7 +25,7 @@ def command(
     Example:
       lomar filter round.h5 --scores scores.h5 -o kept.h5
     """
-    from lomar_cli.files.text import printable
+    from lomar_cli.files.text import counted, printable
     from lomar_cli.stages.filter import filter_round
 
     limit = options.parse_size(memory, "--memory")
@@ -36,4 +36,4 @@ def command(
             "round holds no weights: to count them so, give the scores to aggregate: lomar "
             f"aggregate {printable(' '.join(map(str, rounds)))} --scores {printable(str(scores))}"
         )
-    say(f"{output}: {len(done.head.clients)} clients kept, {done.removed} left out")
+    say(f"{output}: {counted(len(done.head.clients), 'client')} kept, {done.removed} left out")

@@ -62,6 +62,7 @@ def command(
       lomar train split.h5 --init model.h5 --epochs 5 --batch-size 20 -o round.h5
       lomar train split.h5 --model squeezenet -o round.h5 --cluster tcp://head:8786
     """
+    from lomar_cli.files.text import counted
     from lomar_cli.learning.registry import Training
     from lomar_cli.stages.train import train
 
@@ -95,6 +96,6 @@ def command(
             engine,
         )
     say(
-        f"{output}: round {head.round_number}, {len(head.clients)} clients, "
+        f"{output}: round {head.round_number}, {counted(len(head.clients), 'client')}, "
         f"model {head.architecture}"
     )

@@ -19,6 +19,11 @@ def printable(text: str, limit: int = 120) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 client``, ``2 clients``: a number of things whose name takes an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def json_text(document: Any, indent: int | None = 2) -> str:
     """Strict JSON with non-ASCII text as it is, but for control characters beyond ASCII's.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.data.dataset import Dataset
 from lomar_cli.errors import UsageError, nearest
+from lomar_cli.files.text import printable
 from lomar_cli.files.updates import OutputLayer
 
 Ints = NDArray[np.int64]
@@ -94,6 +96,11 @@ def model(name: str, option: str = "--model") -> ModelModule:
     """A model by name; ``option`` is the one that named it."""
     if name not in MODELS:
         known = list(MODELS)
+        if option == "--model" and Path(name).is_file():
+            raise UsageError(
+                f"--model: {printable(name)} is a file, and this takes an architecture "
+                f"({', '.join(known)}); it is 'lomar train --init FILE' that starts from one"
+            )
         raise UsageError(
             f"{option}: there is no model '{name}'{nearest(name, known)} "
             f"(known: {', '.join(known)})"

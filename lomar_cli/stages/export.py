@@ -15,7 +15,7 @@ from lomar_cli.files.parquet import write_parquet
 from lomar_cli.files.round import Round, open_round
 from lomar_cli.files.scores import format_of, read_scores, write_scores
 from lomar_cli.files.stored_types import read_types
-from lomar_cli.files.text import printable
+from lomar_cli.files.text import counted, printable
 
 # Clients copied at a time; the rest of a large round stays in its file.
 _MEMORY = 2**28
@@ -63,7 +63,7 @@ def _scores(path: Path, output: Path, kind: str | None, force: bool) -> str:
         write_parquet(output, scores, force)
     else:
         write_scores(output, scores, kind or format_of(output), force)
-    return f"{len(scores.clients)} clients"
+    return counted(len(scores.clients), "client")
 
 
 def _model(path: Path, output: Path, kind: str | None, force: bool) -> str:
@@ -99,7 +99,7 @@ def _round(
             )
         if folder or wanted is None:
             _client_files(found, output, kind or "npz", force, types)
-            return f"{len(names)} clients, one file each"
+            return f"{counted(len(names), 'client')}, one file each"
         check_output(output, force)
         counts = found.head.num_examples
         tensors = foreign.sent(found.updates.tensors, types, wanted)
@@ -107,7 +107,7 @@ def _round(
             foreign.write_clients(output, wanted, tensors, names, counts, force)
         except InputError as error:
             raise InputError(f"{printable(str(path))}: {error}") from None
-        return f"{len(names)} clients in one file"
+        return f"{counted(len(names), 'client')} in one file"
 
 
 def _client_files(

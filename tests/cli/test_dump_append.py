@@ -46,7 +46,7 @@ def test_appended_in_two_goes_is_dumped_at_once(tmp_path):
         files = [every / f"{name}.npz" for name in some]
         ran = works("dump", *files, *given, "--append", "-o", tmp_path / "r.h5")
     assert ran.stdout == ""
-    assert "1 clients appended, it holds 6" in ran.stderr
+    assert "1 client appended, it holds 6" in ran.stderr
     assert digest(tmp_path / "r.h5") == digest(tmp_path / "whole.h5")
     with open_round(tmp_path / "r.h5") as found:
         assert found.head.buffers == {BUFFER}

@@ -58,6 +58,9 @@ def test_wrong_words_are_refused(split, tmp_path):
     check_refused(lomar("init", tmp_path / "none.h5", *out), 2, "none.h5")
     check_refused(lomar("init", "digits", "--model", "cmn", *out), 2, "did you mean 'cnn'")
     check_refused(lomar("init", split.split, "--image-size", 8, *out), 2, "split")
+    works("init", split.split, "-o", tmp_path / "w.h5")
+    ran = lomar("train", split.split, "--model", tmp_path / "w.h5", "-o", tmp_path / "r.h5")
+    check_refused(ran, 2, "w.h5 is a file", "train --init FILE")
     check_refused(lomar("init", "digits", "--model", "squeezenet", *out), 2, "17 x 17")
     for flag, value in (("--momentum", 1), ("--weight-decay", -1)):
         check_refused(lomar("train", split.split, flag, value, *out), 2, flag)
