@@ -41,6 +41,7 @@ _BULK = 1.65
 _CLEAR, _WAY = 3.0, 0.4
 _LEAST_HOLDERS, _HELD = 6, 0.1
 _LEAST_LABELS = 3
+_TINY = 1e-12
 
 
 def mix(seen: Seen) -> Sight:
@@ -134,7 +135,8 @@ class _Round:
             # So much of the way from the most to being removed, and of the pair's to being guilty.
             z = contrast.z[:, g, s]
             most = max(float(np.median(z[fit])), 0.0)
-            way = (z - most) / (self._threshold(contrast.z, [pair], pair) - most)
+            height = self._threshold(contrast.z, [pair], pair)
+            way = (z - most) / max(height - most, _TINY)
             ranks = np.clip(way * found[g, s] / _GATE, 0.0, 0.9) + 0.09 * ranks
         return ranks
 
