@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,10 +22,14 @@ class Results:
         self.path, self.keys, self.columns = path, tuple(keys), [*keys, *values]
 
     def read(self) -> list[Row]:
-        """All whole rows; a line that a killed run left unfinished is passed over."""
+        """All whole rows; a line that a killed run left unfinished is passed over.
+
+        A file that was packed (.xz) can be read, not gone on with.
+        """
         if not self.path.exists():
             return []
-        text = self.path.read_text()
+        content = self.path.read_bytes()
+        text = (lzma.decompress(content) if self.path.suffix == ".xz" else content).decode()
         whole = text[: text.rfind("\n") + 1]
         rows = list(csv.DictReader(io.StringIO(whole)))
         if whole and next(csv.reader(io.StringIO(whole))) != self.columns:

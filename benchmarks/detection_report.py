@@ -1,6 +1,7 @@
 """Tables and a figure of what ``detection.py`` has measured.
 
     python benchmarks/detection_report.py detection.csv -o docs/detection [--method lomar-auto]
+    python benchmarks/detection_report.py docs/detection/results.csv.xz -o docs/detection
 
 Writes ``bars.csv`` (what a method is asked to reach and in how many cells it does),
 ``summary.csv`` (mean and worst of every method by data set, spread of labels and attack, over
@@ -85,6 +86,8 @@ def figure(rows: Sequence[Row], methods: Sequence[str], first: str, path: Path) 
             here = [row for row in spread if (row["data"], row["attack"]) == (name, attack)]
             axes.set_title(f"{name}, {attack}", fontsize=8)
             axes.set_ylim(-0.04, 1.04)
+            if not here:
+                axes.text(0.45, 0.5, "not run", ha="center", va="center", fontsize=8, color="gray")
             for method in drawn:
                 own = [row for row in here if row["method"] == method]
                 own.sort(key=lambda row: float(row["level"]))

@@ -322,3 +322,16 @@ def test_two_states_are_compared_on_the_rows_of_both(tmp_path, monkeypatch, caps
         "0.150",
         "0.000",
     )
+
+
+def test_the_detection_page_is_made_of_the_rows_beside_it():
+    from _bars import judged
+    from _results import Results
+    from detection import KEYS, VALUES
+    from detection_report import summary
+
+    beside = ROOT / "docs" / "detection"
+    rows = Results(beside / "results.csv.xz", KEYS, VALUES).read()
+    for name, made in (("bars", judged(rows, "lomar-auto")), ("summary", summary(rows))):
+        with (beside / f"{name}.csv").open() as stream:
+            assert list(csv.DictReader(stream)) == made, name
