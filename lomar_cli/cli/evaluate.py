@@ -72,6 +72,7 @@ def command(
       lomar evaluate --scores scores.csv --truth truth.json --json | jq .detection.auc
       lomar evaluate --scores a.csv --scores b.csv --truth truth.json --roc roc.png
     """
+    from lomar_cli.files.text import counted
     from lomar_cli.stages.evaluate import evaluate
 
     flips = list(flip or [])
@@ -97,7 +98,7 @@ def command(
         say(f"{output}: {_summary(document)}")
     if roc is not None:
         count = len(document.get("detections", [0]))
-        say(f"{roc}: {count} ROC curve{'s' if count > 1 else ''}")
+        say(f"{roc}: {counted(count, 'ROC curve')}")
 
 
 def _summary(document: dict[str, Any]) -> str:

@@ -148,6 +148,7 @@ def command(
       lomar watch incoming/ --base-model model.safetensors --expect 100 --timeout 10m -o verdicts/
       lomar watch in/ --differences --no-aggregate --expect 20 --exec './next-round {}' -o out/
     """
+    from lomar_cli.files.text import counted
     from lomar_cli.watching.job import Job, Judging, Voice
     from lomar_cli.watching.loop import watch
 
@@ -201,7 +202,7 @@ def command(
     )
     with _stoppable() as sleep:
         done = watch(job, voice, sleep=sleep)
-    say(f"{_now()} {done} round{'s' if done != 1 else ''} done, as --rounds asks")
+    say(f"{_now()} {counted(done, 'round')} done, as --rounds asks")
 
 
 def _words(hook: str | None) -> list[str]:

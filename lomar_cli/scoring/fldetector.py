@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lomar_cli.errors import NeedsHistoryError, UsageError
+from lomar_cli.files.text import counted
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import columns, judged, need_clients
@@ -66,7 +67,7 @@ class FlDetector:
             "about where its last update foretold",
             {"rounds_judged": seen.sum(axis=0).astype(float)},
             [
-                f"the gap statistic finds {k} cluster{'s' if k > 1 else ''} of scores over "
+                f"the gap statistic finds {counted(k, 'cluster')} of scores over "
                 f"{int(seen.any(axis=1).sum())} rounds"
                 + ("" if k > 1 else ": no attack, everybody is kept"),
                 "the model is taken to have moved by the mean update, weighted by num_examples",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError, nearest
+from lomar_cli.files.text import counted
 from lomar_cli.scoring.auto import copies
 from lomar_cli.scoring.auto.base import Seen, Sight
 from lomar_cli.scoring.auto.views import VIEWS
@@ -169,8 +170,8 @@ def _together(
     shared = len(np.unique(groups.number[copied]))
     if shared:
         notes.append(
-            f"{int(copied.sum())} clients are near-copies of each other, in {shared} "
-            f"group{'s' if shared > 1 else ''}: each group has one vote"
+            f"{int(copied.sum())} clients are near-copies of each other, in "
+            f"{counted(shared, 'group')}: each group has one vote"
         )
     if all(np.isnan(sight.suspicion).all() for sight in sights.values()):
         notes.append("no view could judge this round: everybody is kept")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.text import printable
+from lomar_cli.files.text import counted, printable
 from lomar_cli.watching import state as stages
 from lomar_cli.watching.admit import Layout, read_layout, unlike
 from lomar_cli.watching.after import add_line, call, clear
@@ -171,7 +171,7 @@ class _Watch:
         if document["status"] == FAILED:
             voice.warn(f"{document['problem']}; no model comes of it, the next starts as this did")
         aside = len(document["set_aside"])
-        files = f", {aside} file{'s' if aside != 1 else ''} set aside" if aside else ""
+        files = f", {counted(aside, 'file')} set aside" if aside else ""
         voice.say(
             f"{len(verdict.flagged)} of {document['clients']} clients flagged by "
             f"{document['method']}{_named(verdict.flagged)}{files}: "

@@ -129,16 +129,19 @@ class _Round:
         ranks = np.minimum(suspicion, 0.99)
         found = self._evidence(contrast, self.trusted)
         g, s = _at(found, found.argmin())
+        if found[g, s] >= _DOUBT:
+            return ranks
         pair = self._pair(contrast.z, [], g, s)
         fit = self._fit([pair])
-        if found[g, s] < _DOUBT and self._majority(fit):
-            # So much of the way from the most to being removed, and of the pair's to being guilty.
-            z = contrast.z[:, g, s]
-            most = max(float(np.median(z[fit])), 0.0)
-            height = self._threshold(contrast.z, [pair], pair)
-            way = (z - most) / max(height - most, _TINY)
-            ranks = np.clip(way * found[g, s] / _GATE, 0.0, 0.9) + 0.09 * ranks
-        return ranks
+        if not self._majority(fit):
+            return ranks
+        # So much of the way from the most to being removed, and of the pair's to being guilty.
+        z = contrast.z[:, g, s]
+        most = max(float(np.median(z[fit])), 0.0)
+        height = self._threshold(contrast.z, [pair], pair)
+        way = (z - most) / max(height - most, _TINY)
+        ranked: Array = np.clip(way * found[g, s] / _GATE, 0.0, 0.9) + 0.09 * ranks
+        return ranked
 
     def _contrasts(self, fit: Mask) -> Contrasts:
         return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.judged)
