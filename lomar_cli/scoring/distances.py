@@ -8,9 +8,9 @@ on one of their own and multiplied again.
 Parameters may come in blocks of columns, whose squared distances add up. The matrix is made tile by
 tile above the diagonal, so that beside the sum itself only a tile and the centred block are held.
 
-Products are made in the type of the updates, but their sum and the lengths in float64: in a round
-of d parameters without structure distances differ by one part in sqrt(2 d), and who looks at these
-differences would see how float32 was rounded, which depends on how the round was cut.
+Products are made in the type of the updates, but all sums, of them and of the lengths, in float64:
+in a round of d parameters without structure distances differ by one part in sqrt(2 d), and who
+looks at that would see how float32 was rounded, which depends on how the round was cut.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.stretches import largest
+from lomar_cli.scoring.lengths import squared_lengths
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
@@ -34,9 +35,8 @@ Part = slice | NDArray[np.intp]
 
 # Rows of a tile: its numbers stay in the processor's cache from the product to the sum (measured).
 TILE = 768
-# About so many columns are multiplied at a time: what is left of the rounding grows with the root
-# of their number, and fewer are slower.
-COLUMNS = 2048
+# About so many columns are multiplied at a time: fewer are slower, and more take more memory.
+COLUMNS = 4096
 _FEW = 8
 # Nearer than this share of their squared lengths, float32 products leave a pair fewer than six
 # digits: the clients of such pairs are multiplied in float64.
@@ -65,10 +65,11 @@ class SquareSum:
     """
 
     def __init__(self, count: int, jobs: int = 1) -> None:
-        self._total = np.zeros((count, count))
+        # Minus half of the squares, but for lengths that their tiles still keep.
+        self._sums = np.zeros((count, count))
         self._jobs = jobs
-        self._tiles = tiles(count)
-        self._near = [_Near(*tile) for tile in self._tiles]
+        self._tiles = [_Tile(*tile) for tile in tiles(count)]
+        self._finished = False
 
     def add(self, x: Floats, magnitude: Floats | None = None) -> None:
         """Add the squared distances over the columns of ``x`` (n, d).
@@ -82,34 +83,42 @@ class SquareSum:
 
     def finish(self) -> NDArray[np.float64]:
         """The sum, symmetric to the last bit, its diagonal exactly 0. Nothing is added later."""
-        mirror(self._total, self._tiles)
-        np.fill_diagonal(self._total, 0)
-        return self._total
+        if not self._finished:
+            for tile in self._tiles:
+                tile.finish(self._sums)
+            mirror(self._sums, [tile.at for tile in self._tiles])
+            np.fill_diagonal(self._sums, 0)
+            self._finished = True
+        return self._sums
 
     def add_centred(self, x: Floats) -> None:
         """The same for columns that are centred already."""
         work = _Block(x)
 
-        def one(tile: tuple[slice, slice], near: _Near) -> None:
-            self._total[tile] += work.tile(*tile, near)
+        def one(tile: _Tile) -> None:
+            work.add_to(self._sums, tile)
 
         if self._jobs == 1 or len(self._tiles) == 1:
-            for tile, near in zip(self._tiles, self._near, strict=True):
-                one(tile, near)
+            for tile in self._tiles:
+                one(tile)
         else:
             with one_blas_thread(), ThreadPoolExecutor(self._jobs) as pool:
-                list(pool.map(one, self._tiles, self._near))
+                list(pool.map(one, self._tiles))
         if work.doubtful is not None:
-            mirror(work.doubtful, self._tiles)
-            add_recentred(self._total, x, work.doubtful, self._jobs)
+            mirror(work.doubtful, [tile.at for tile in self._tiles])
+            add_recentred(self._sums, x, work.doubtful, self._jobs, -0.5)
 
 
 def add_recentred(
-    total: NDArray[np.float64], x: Floats, doubtful: NDArray[np.bool_], jobs: int = 1
+    total: NDArray[np.float64],
+    x: Floats,
+    doubtful: NDArray[np.bool_],
+    jobs: int = 1,
+    times: float = 1.0,
 ) -> None:
-    """Add to ``total`` (n, n) the squares of the ``doubtful`` pairs of ``x`` (n, d), symmetric.
+    """Add to ``total`` (n, n) ``times`` the squares of the ``doubtful`` pairs of ``x`` (n, d).
 
-    Each group of clients that such pairs link is centred on one of its members.
+    Both are symmetric. Each group of clients that such pairs link is centred on one of its members.
     """
     for group in components(doubtful):
         # The member that becomes the new centre has length 0, so it leaves the group at the next
@@ -117,101 +126,141 @@ def add_recentred(
         inner = SquareSum(len(group), jobs)
         inner.add_centred(x[group] - x[group[0]])
         inside = np.ix_(group, group)
-        total[inside] += np.where(doubtful[inside], inner.finish(), 0)
+        total[inside] += np.where(doubtful[inside], times * inner.finish(), 0)
 
 
-class _Near:
-    """The clients of a tile that have near ones in it, as far as is known: they need float64."""
+class _Tile:
+    """A tile of the sum, and what is known of it from block to block of columns."""
 
     def __init__(self, rows: slice, columns: slice) -> None:
-        self._rows = np.zeros(rows.stop - rows.start, dtype=bool)
-        self._columns = np.zeros(columns.stop - columns.start, dtype=bool)
-        self._same = rows == columns
+        self.at = (rows, columns)
+        one, other = rows.stop - rows.start, columns.stop - columns.start
+        # Squared lengths, by row and by column, of blocks of whose squares it has the products.
+        self._lengths = np.zeros(one), np.zeros(other)
+        # The clients that have near ones in it: they need float64.
+        self._rows, self._columns = np.zeros(one, dtype=bool), np.zeros(other, dtype=bool)
 
-    def add(self, found: NDArray[np.bool_]) -> None:
-        """Remember the clients of these pairs of the tile."""
-        self._rows |= found.any(axis=1)
-        self._columns |= found.any(axis=0)
-        if self._same:
+    def remember(self, near: NDArray[np.bool_]) -> None:
+        """The clients of these pairs of the tile are near each other."""
+        self._rows |= near.any(axis=1)
+        self._columns |= near.any(axis=0)
+        if self.at[0] is self.at[1]:
             self._columns = self._rows = self._rows | self._columns
 
     @property
     def share(self) -> float:
-        """Of the tile's pairs, those between such clients."""
+        """Of the tile's pairs, those between clients that have near ones."""
         return float(self._rows.mean() * self._columns.mean())
 
     def places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where they are in the tile, by row and by column."""
+        """Where these are in the tile, by row and by column."""
         return np.flatnonzero(self._rows), np.flatnonzero(self._columns)
+
+    def add(
+        self,
+        sums: NDArray[np.float64],
+        products: Floats,
+        lengths: Vector,
+        lost: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Add a block of columns to ``sums``, its squares in ``lost`` pairs as 0.
+
+        ``products`` are those of the tile, ``lengths`` (n,) the squared ones of all clients.
+        """
+        one, other = (lengths[part] for part in self.at)
+        if lost is None:
+            sums[self.at] += products
+            for known, more in zip(self._lengths, (one, other), strict=True):
+                known += more
+            return
+        # At once, as what is 0 has to stay it.
+        halves = (one[:, None] + other) / 2 - products
+        halves[lost] = 0
+        sums[self.at] -= halves
+
+    def finish(self, sums: NDArray[np.float64]) -> None:
+        """Make squares of the tile in ``sums``."""
+        whole = sums[self.at]
+        whole *= -2
+        whole += self._lengths[0][:, None]
+        whole += self._lengths[1]
 
 
 class _Block:
-    """One block of columns: its squares tile by tile, and the pairs that lost their digits."""
+    """One block of columns, and the pairs that lost their digits in it."""
 
     def __init__(self, x: Floats) -> None:
         self._x = x
-        self._lengths: Vector = np.einsum("ij,ij->i", x, x, dtype=np.float64)
+        self._lengths = squared_lengths(x)
         self._lock = Lock()
         # (n, n), above the diagonal, once there are any: most blocks have none.
         self.doubtful: NDArray[np.bool_] | None = None
 
-    def tile(self, rows: slice, columns: slice, near: _Near) -> Floats:
-        """The squares of one tile; those that lost their digits are 0 and marked.
-
-        ``near`` is kept from block to block of columns, and added to.
-        """
+    def add_to(self, sums: NDArray[np.float64], tile: _Tile) -> None:
+        """Add the squares of one tile; those that lost their digits count as 0 and are marked."""
+        rows, columns = tile.at
         if self._x.shape[1] <= _FEW:
-            return self._by_column(rows, columns)
-        if self._x.dtype == np.float64 or near.share > _MOST:
-            return self._exact(rows, columns)
-        squares = self._squares(self._x[rows], self._x[columns], rows, columns)
-        squares[np.ix_(*near.places())] = np.inf
-        found = self._below(_NEAR, squares, rows, columns)
+            sums[tile.at] -= self._by_column(rows, columns) / 2
+            return
+        if self._x.dtype == np.float64 or tile.share > _MOST:
+            tile.add(sums, *self._exact(rows, columns))
+            return
+        products = self._products(self._x[rows], self._x[columns], rows is columns)
+        products[np.ix_(*tile.places())] = -np.inf
+        found = self._near(_NEAR, products, rows, columns)
         if found is not None:
-            near.add(found)
-        if near.share > _MOST:
-            return self._exact(rows, columns)
-        some, others = near.places()
+            tile.remember(found)
+        if tile.share > _MOST:
+            tile.add(sums, *self._exact(rows, columns))
+            return
+        some, others = tile.places()
         if not len(some):
-            return squares
-        mended: Floats = squares.astype(np.float64)
+            tile.add(sums, products, self._lengths)
+            return
+        pairs = np.ix_(some, others)
         near_rows = some + rows.start
         near_columns = near_rows if rows is columns else others + columns.start
-        mended[np.ix_(some, others)] = self._exact(near_rows, near_columns)
-        return mended
+        mended: Floats = products.astype(np.float64)
+        mended[pairs], _, lost = self._exact(near_rows, near_columns)
+        if lost is not None:
+            inside = lost
+            lost = np.zeros(mended.shape, dtype=bool)
+            lost[pairs] = inside
+        tile.add(sums, mended, self._lengths, lost)
 
-    def _exact(self, rows: Part, columns: Part) -> Floats:
-        """The same in float64, between any clients; one object for both is one group."""
+    def _exact(self, rows: Part, columns: Part) -> tuple[Floats, Vector, NDArray[np.bool_] | None]:
+        """Products in float64, between any clients; one object for both is one group.
+
+        With them the lengths, and which pairs are lost, if any.
+        """
         some = self._x[rows].astype(np.float64, copy=False)
         # Of one and the same array the product is made by half.
         others = some if rows is columns else self._x[columns].astype(np.float64, copy=False)
-        squares = self._squares(some, others, rows, columns)
-        lost = self._below(tolerance(squares.dtype), squares, rows, columns)
+        products = self._products(some, others, rows is columns)
+        lost = self._near(tolerance(products.dtype), products, rows, columns)
         if lost is not None:
             self._mark(rows, columns, lost)
-            squares[lost] = 0
-        return squares
+        return products, self._lengths, lost
 
-    def _squares(self, some: Floats, others: Floats, rows: Part, columns: Part) -> Floats:
-        """Between these rows of the block, in their type; infinity from a client to itself."""
-        squares: Floats = some @ others.T
-        squares *= -2
-        squares += self._lengths[rows].astype(squares.dtype)[:, None]
-        squares += self._lengths[columns].astype(squares.dtype)
-        if rows is columns:
-            np.fill_diagonal(squares, np.inf)
-        return squares
+    @staticmethod
+    def _products(some: Floats, others: Floats, same: bool) -> Floats:
+        """Between these rows, in their type; minus infinity, as the furthest, with itself."""
+        products: Floats = some @ others.T
+        if same:
+            np.fill_diagonal(products, -np.inf)
+        return products
 
-    def _below(
-        self, share: float, squares: Floats, rows: Part, columns: Part
+    def _near(
+        self, share: float, products: Floats, rows: Part, columns: Part
     ) -> NDArray[np.bool_] | None:
-        """Which of the pairs are nearer than this share of their lengths; None for none."""
-        one, other = self._lengths[rows], self._lengths[columns]
-        # Quick when no pair is near the limit of the longest two.
-        if squares.min() >= share * (one.max() + other.max()):
+        """Of which pairs the squares are below this share of their lengths; None for none."""
+        half = (1 - share) / 2
+        one, other = half * self._lengths[rows], half * self._lengths[columns]
+        # Quick where no pair is near even if the other client is the shortest.
+        if (products.max(axis=1) <= one + other.min()).all():
             return None
-        limits = (share * one).astype(squares.dtype)[:, None]
-        found: NDArray[np.bool_] = squares < limits + (share * other).astype(squares.dtype)
+        limits = one.astype(products.dtype)[:, None]
+        found: NDArray[np.bool_] = products > limits + other.astype(products.dtype)
         return found if found.any() else None
 
     def _by_column(self, rows: slice, columns: slice) -> Floats:

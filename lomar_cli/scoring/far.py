@@ -64,6 +64,10 @@ class FarGeometry(Geometry):
             return found
         return _course(self.workers, self.places)
 
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        return self.course.lengths
+
     def block_squares(self, label: int) -> Floats:
         if self.updates.output is None:
             return self.squares

@@ -15,6 +15,7 @@ from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
 from lomar_cli.scoring.distances import MakeAdder, SquareSum, matrix_bytes, mirror, tiles
+from lomar_cli.scoring.lengths import squared_lengths
 from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.scoring.nearest import (
     Neighbourhoods,
@@ -38,7 +39,8 @@ class Geometry:
     when asked for. ``jobs`` threads share the label blocks; the numbers do not depend on it, as
     each product runs on one thread. ``adder`` makes what adds up squared distances, on the
     processor or elsewhere; ``known`` are those of the whole update, and of each label or {}, where
-    they are there already.
+    they are there already. ``by_label`` says that those of each label will be asked for, too:
+    where they fit, the whole update's are then their sum, and no product is made twice.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Geometry:
         jobs: int = 1,
         adder: MakeAdder = SquareSum,
         known: tuple[Floats, dict[int, Floats]] | None = None,
+        by_label: bool = False,
     ) -> None:
         # Buffers take no part in any distance.
         self.updates = updates = updates.scored()
@@ -59,6 +62,7 @@ class Geometry:
         self._profiles: dict[int, Profile] = {}
         wanted = updates.label_count * matrix_bytes(self.count)
         self._keep_blocks = wanted <= memory // 2
+        self._by_label = by_label and self._keep_blocks
         if known is not None:
             # Cached properties that have their values already.
             self.__dict__["squares"], self.__dict__["_blocks"] = known
@@ -119,9 +123,9 @@ class Geometry:
 
     @cached_property
     def squares(self) -> Floats:
-        """Squared distances (n, n) over the whole update: the sum over blocks."""
+        """Squared distances (n, n) over the whole update."""
         updates = self.updates
-        if updates.output is None or updates.streamed or not self._keep_blocks:
+        if updates.output is None or updates.streamed or not self._by_label:
             return self._summed(updates.tensors)
         owned = (updates.output.weight, updates.output.bias)
         total = self._summed({n: t for n, t in updates.tensors.items() if n not in owned})
@@ -180,7 +184,7 @@ class Geometry:
         """Euclidean lengths (n,) of the updates."""
         squares = np.zeros(self.count)
         for stretch in self._stretches(self.updates.tensors):
-            squares += np.einsum("ij,ij->i", stretch.block, stretch.block, dtype=np.float64)
+            squares += squared_lengths(stretch.block)
         return np.sqrt(squares)
 
     @cached_property
@@ -249,7 +253,7 @@ class Part(Geometry):
 
     def __init__(self, whole: Geometry, rows: NDArray[np.intp]) -> None:
         super().__init__(whole.updates.rows(rows), whole.memory, whole.jobs, whole.adder)
-        self._whole, self._pairs = whole, np.ix_(rows, rows)
+        self._whole, self._rows, self._pairs = whole, rows, np.ix_(rows, rows)
 
     @cached_property
     def _blocks(self) -> dict[int, Floats]:
@@ -264,3 +268,7 @@ class Part(Geometry):
     @cached_property
     def gram(self) -> NDArray[np.float64]:
         return self._whole.gram[self._pairs]
+
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        return self._whole.norms[self._rows]

@@ -72,9 +72,20 @@ def judge(
     methods that want them (``RoundView``); ``adder`` and ``gathered`` are where distances are, or
     were, made (``Geometry``).
     """
-    return prepare(updates, layers, memory, jobs, seed, history, root, loss, adder, gathered).judge(
-        method
+    screened = prepare(
+        updates,
+        layers,
+        memory,
+        jobs,
+        seed,
+        history,
+        root,
+        loss,
+        adder,
+        gathered,
+        by_label=getattr(method, "by_label", False),
     )
+    return screened.judge(method)
 
 
 def prepare(
@@ -89,12 +100,13 @@ def prepare(
     adder: MakeAdder = SquareSum,
     gathered: Gathered | None = None,
     elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
+    by_label: bool = True,
 ) -> Screened:
     """Screen a round, and the earlier ones, for any number of methods.
 
     Buffers are screened but not compared, unless ``layers`` names them. ``elsewhere`` makes the
     geometry of the updates that are left, and of their positions (n,) in the round, where it is
-    not to be made here.
+    not to be made here. ``by_label`` says whether one of the methods does (``base.Method``).
     """
     if layers is not None:
         if updates.output is not None and updates.output.weight not in layers:
@@ -135,7 +147,7 @@ def prepare(
         geometry = elsewhere(seen, rows)
     else:
         known = None if gathered is None else gathered.of(rows)
-        geometry = Geometry(seen, memory, jobs, adder, known)
+        geometry = Geometry(seen, memory, jobs, adder, known, by_label)
     view = RoundView(seen, geometry, seed, earlier, root, loss)
     return Screened(view, aside, count)
 

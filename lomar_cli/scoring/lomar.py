@@ -54,6 +54,7 @@ class Lomar:
     """
 
     by_distance: ClassVar[bool] = True
+    by_label: ClassVar[bool] = True
 
     neighbors: str = "0.5n"
     bandwidth: str = "0.1x"

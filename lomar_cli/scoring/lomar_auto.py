@@ -83,7 +83,10 @@ class LomarAuto:
 
     def _judge(self, view: RoundView, names: list[str]) -> Judgement:
         count = len(view.updates.clients)
-        groups = copies.find(view.geometry)
+        # One reading of the updates gives the course with the lengths, or the lengths alone.
+        course = any(VIEWS[name].course for name in names)
+        lengths = view.geometry.course.lengths if course else view.geometry.norms
+        groups = copies.find(view.geometry, lengths)
         if len(groups.medoids) < LEAST_CLIENTS:
             return _nobody(
                 count,

@@ -18,7 +18,8 @@ from lomar_cli.scoring.gather import Gathered
 class Gather:
     """Called with a round's head by ``open_round`` if the round does not fit.
 
-    ``found`` is then what gathers its distances over the chosen ``layers``, else None.
+    ``found`` is then what gathers its distances over the chosen ``layers``, else None; those of
+    each label, too, if ``by_label``.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Gather:
         memory: int,
         jobs: int,
         adder: MakeAdder = SquareSum,
+        by_label: bool = True,
     ) -> None:
         self._layers, self._memory, self._jobs, self._adder = layers, memory, jobs, adder
+        self._by_label = by_label
         self.found: Gathered | None = None
 
     def __call__(self, head: RoundHead) -> Gathered | None:
@@ -42,7 +45,14 @@ class Gather:
         if output is not None and names is not None and output.bias not in names:
             output = OutputLayer(output.weight, None, output.label_axis)
         self.found = Gathered(
-            len(head.clients), shapes, dtype, output, self._memory, self._jobs, names, self._adder
+            len(head.clients),
+            shapes,
+            dtype,
+            output if self._by_label else None,
+            self._memory,
+            self._jobs,
+            names,
+            self._adder,
         )
         return self.found
 

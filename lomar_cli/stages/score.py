@@ -87,11 +87,12 @@ def score(
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
     by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
+    by_label = getattr(made, "by_label", False)
     here = cluster is None
     if not here:
         check_far(name, made)
     adder = adder_on(device if here else "cpu")
-    gather = Gather(layers, memory, jobs, adder) if by_distance and here else None
+    gather = Gather(layers, memory, jobs, adder, by_label) if by_distance and here else None
     with contextlib.ExitStack() as stack:
         opened = open_rounds(paths, memory, consumer=gather, updates=here)
         found = stack.enter_context(opened)
@@ -113,6 +114,7 @@ def score(
             adder,
             gather,
             elsewhere,
+            by_label,
         )
         judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -149,10 +151,11 @@ def screened_round(
     adder: MakeAdder = SquareSum,
     gather: Gather | None = None,
     elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
+    by_label: bool = True,
 ) -> Screened:
     """An open round made ready for any number of methods, with what they may ask for beside it.
 
-    ``elsewhere`` is as for ``judge.prepare``.
+    ``elsewhere`` and ``by_label`` are as for ``judge.prepare``.
     """
     names = chosen_layers(found.head, layers)
     loss = _start_loss(found, beside, held_out, base_model)
@@ -168,6 +171,7 @@ def screened_round(
         adder=adder,
         gathered=gather.found if gather else None,
         elsewhere=elsewhere,
+        by_label=by_label,
     )
 
 

@@ -33,10 +33,10 @@ class Groups:
     medoids: NDArray[np.intp]
 
 
-def find(geometry: Geometry) -> Groups:
-    """Group the near-copies of a round; most clients are alone in theirs."""
+def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
+    """Group the near-copies of a round, of these ``lengths`` (n,); most clients are alone."""
     count = geometry.count
-    limits = NEAR * geometry.course.lengths
+    limits = NEAR * lengths
     squares = geometry.squares
     number = np.arange(count)
     near = [(squares[i] <= np.minimum(limits[i], limits) ** 2).sum() > 1 for i in range(count)]

@@ -18,23 +18,25 @@ class ViewEntry:
     """A view, what it is about (two of one ``kind`` second nobody), and its side in words.
 
     With fewer clients than ``small``, honest ones with the same major label look like a minority of
-    attackers to it, so that it is not believed alone where it flags three in ten.
+    attackers to it, so that it is not believed alone where it flags three in ten. ``course`` says
+    that it asks for ``geometry.course``.
     """
 
     look: View
     kind: str
     side: str
     small: int = 50
+    course: bool = False
 
 
 VIEWS: dict[str, ViewEntry] = {
     "near": ViewEntry(near, "tight", "tighter than its own neighbourhood", 30),
     "far": ViewEntry(far, "thin", "in a thinner region than others"),
     "mean": ViewEntry(mean, "thin", "in a thinner region than others"),
-    "direction": ViewEntry(direction, "direction", "points against the round"),
-    "projection": ViewEntry(projection, "direction", "pulls against the round"),
-    "signs": ViewEntry(signs, "signs", "signs unlike the others'"),
-    "quiet": ViewEntry(quiet, "signs", "moves parameters that the others leave alone"),
+    "direction": ViewEntry(direction, "direction", "points against the round", course=True),
+    "projection": ViewEntry(projection, "direction", "pulls against the round", course=True),
+    "signs": ViewEntry(signs, "signs", "signs unlike the others'", course=True),
+    "quiet": ViewEntry(quiet, "signs", "moves parameters that the others leave alone", course=True),
     "rest": ViewEntry(rest, "rest", "its labels do not explain its update"),
     "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
 }

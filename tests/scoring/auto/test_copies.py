@@ -13,6 +13,10 @@ from tests.scoring.auto.rounds import appended, auto, copies_of, digits
 from tests.scoring.plain import from_matrix
 
 
+def find(geometry):
+    return copies.find(geometry, geometry.norms)
+
+
 def grouped(found):
     return {
         frozenset(np.flatnonzero(found.number == g).tolist()) for g in range(len(found.medoids))
@@ -25,7 +29,7 @@ def test_groups_are_complete_linkage_by_slow_loops(seed):
     flat = rng.standard_normal((24, 6))
     # Copies at all sorts of small distances, some in chains.
     flat[16:] = flat[rng.integers(0, 4, 8)] + 0.02 * rng.standard_normal((8, 6))
-    found = copies.find(Geometry(from_matrix(flat)))
+    found = find(Geometry(from_matrix(flat)))
     expected = slow.complete_linkage(flat.tolist(), copies.NEAR)
     assert grouped(found) == expected
     assert 8 < len(expected) < 24
@@ -44,7 +48,7 @@ def test_a_bridge_of_sybils_joins_no_honest_clients():
     flat = rng.standard_normal((40, 20))
     bridge = flat[0] + np.linspace(0, 1, 90)[1:-1, None] * (flat[1] - flat[0])
     everybody = np.vstack([flat, bridge])
-    found = copies.find(Geometry(from_matrix(everybody)))
+    found = find(Geometry(from_matrix(everybody)))
     assert len(found.medoids) < len(everybody)
     lengths = np.linalg.norm(everybody, axis=1)
     # Single linkage falls for it.
@@ -60,11 +64,11 @@ def test_a_bridge_of_sybils_joins_no_honest_clients():
 
 def test_nobody_is_grouped_with_nobody_near_or_all_the_same():
     rng = np.random.default_rng(0)
-    found = copies.find(Geometry(from_matrix(rng.standard_normal((20, 30)))))
+    found = find(Geometry(from_matrix(rng.standard_normal((20, 30)))))
     assert found.number.tolist() == found.medoids.tolist() == list(range(20))
-    same = copies.find(Geometry(from_matrix(np.ones((20, 3)))))
+    same = find(Geometry(from_matrix(np.ones((20, 3)))))
     assert len(same.medoids) == 1 and (same.size == 20).all()
-    nothing = copies.find(Geometry(from_matrix(np.zeros((20, 3)))))
+    nothing = find(Geometry(from_matrix(np.zeros((20, 3)))))
     assert len(nothing.medoids) == 20  # No length to measure by.
 
 
@@ -137,6 +141,6 @@ def test_pairs_that_join_no_group_leave_every_client_its_own_number():
     # Zeros are no copies of each other, and are looked at all the same.
     flat = np.zeros((12, 5))
     flat[2] = 1.0
-    groups = copies.find(Geometry(from_matrix(flat)))
+    groups = find(Geometry(from_matrix(flat)))
     np.testing.assert_array_equal(groups.number, np.arange(12))
     np.testing.assert_array_equal(groups.medoids, np.arange(12))
