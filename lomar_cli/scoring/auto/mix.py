@@ -25,14 +25,19 @@ _GATE = -6.0
 # So much of it beyond that of every pair that shares neither label with it is enough, too, where
 # there are so many of these: in a round with less noise than is allowed for, all others show it.
 _BEYOND, _ENOUGH = -4.5, 20
+# Many flips bend the fit that they are seen by: from this evidence on a pair is looked at once more
+# with its own clients left out of the fit, and guilty of that much then. Innocent pairs, whose
+# highest z are taken for flips so, were found to come to -14.
+_SUSPECT, _SURE = -2.5, -20.0
 # Below this a contrast is no evidence in any pair.
 _LEAST = 0.3
 # A pair whose mirror image has evidence of its own is a question of who is right.
 _DOUBT = -2.0
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
 _UNSURE = -1.0
-# The z that is too high for a single client, whatever the others do.
-_ALONE = 8.0
+# The z that is too high for a single client, whatever the others do; and in multiples of what one
+# client in a hundred exceeds in innocent pairs, where that is more.
+_ALONE, _ALONE_HERE = 8.0, 4.0
 _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.65
@@ -102,7 +107,8 @@ class _Round:
             )
         contrast, pairs = self._search()
         z = contrast.z
-        suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / _ALONE
+        alone = max(_ALONE, _ALONE_HERE * self._usual(z, pairs))
+        suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / alone
         words: dict[int, str] = {}
         if not pairs:
             return Sight(self._ranking(contrast, suspicion), False)
@@ -173,7 +179,8 @@ class _Round:
             for pair in pairs:
                 found[:, pair.source] = 0.0
             g, s = _at(found, found.argmin())
-            if not self._is_guilty(found, pairs, g, s):
+            guilty = self._is_guilty(found, pairs, g, s)
+            if not guilty and found[g, s] > _SUSPECT:
                 break
             pair = self._pair(contrast.z, pairs, g, s)
             if found[s, g] < _DOUBT:
@@ -182,13 +189,16 @@ class _Round:
             fit = self._fit([*pairs, pair])
             if not pair.clients.any() or not self._majority(fit):
                 break
+            without = self._contrasts(fit)
+            if not guilty and not self._is_sure(without, self._fit(pairs), pair):
+                break
             pairs.append(pair)
-            contrast = self._contrasts(fit)
+            contrast = without
             found = self._evidence(contrast, fit)
         return contrast, pairs
 
     def _is_guilty(self, found: Array, before: list[_Pair], g: int, s: int) -> bool:
-        if found[g, s] <= _GATE + self.strict:
+        if found[g, s] - self._innocent(found, len(before)) <= _GATE + self.strict:
             return True
         apart = self._both()
         apart[g, :] = apart[s, g] = False
@@ -196,9 +206,28 @@ class _Round:
         beyond = found[g, s] - found[apart].min(initial=0.0)
         return bool(apart.sum() >= _ENOUGH and beyond <= _BEYOND + self.strict)
 
+    def _is_sure(self, without: Contrasts, rows: Mask, pair: _Pair) -> bool:
+        """Whether ``rows`` bear out a suspicion where the suspects are not among the fitted."""
+        found = self._evidence(without, rows)[pair.target, pair.source]
+        return bool(found <= _SURE + self.strict)
+
+    def _innocent(self, found: Array, before: int) -> float:
+        """What innocent pairs show in this round: the most that is left when all that can be guilty,
+        and what shares a label with these, are left out."""
+        left = found.copy()
+        for _ in range(_PAIRS - before):
+            g, s = _at(left, left.argmin())
+            left[[g, s]] = 0.0
+            left[:, [g, s]] = 0.0
+        return float(left.min())
+
     def _pair(self, z: Array, before: list[_Pair], g: int, s: int) -> _Pair:
         height = self._height(z, before, s, self._fit(before))
         return _Pair(g, s, (z[:, g, s] > height) & self.trusted)
+
+    def _usual(self, z: Array, pairs: list[_Pair]) -> float:
+        """The z that one client in a hundred exceeds in a pair that is not guilty."""
+        return level(z, self._fit(pairs), [pair.source for pair in pairs], 0.01, _LEAST)
 
     def _height(self, z: Array, before: list[_Pair], s: int, fit: Mask) -> float:
         """The z that honest clients seldom exceed in other pairs."""
