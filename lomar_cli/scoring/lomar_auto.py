@@ -8,7 +8,7 @@ claimed up to about 40 % of the clients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -115,7 +115,21 @@ class LomarAuto:
             if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
             sights[name] = sight
+        for name in names:
+            after = VIEWS[name].after
+            if after in sights and sights[name].found and sights[after].found:
+                flagged = [sights[other].suspicion > 1 for other in names if other != name]
+                left = ~np.any(flagged, axis=0)
+                if left.mean() > 0.5:
+                    seen = Seen(geometry, left, self.false_alarm, close, shared)
+                    sights[name] = _both(sights[name], VIEWS[name].look(seen))
         return {name: _believed(name, sights, most[name]) for name in sights}
+
+
+def _both(one: Sight, other: Sight) -> Sight:
+    """Whom a view flags at two looks."""
+    suspicion = np.fmin(one.suspicion, other.suspicion)
+    return replace(one, suspicion=suspicion, found=bool((suspicion > 1).any()))
 
 
 def _most(name: str, count: int, few_labels: bool) -> float:

@@ -44,6 +44,9 @@ _BULK = 1.65
 # Who stands out by so many spreads does so clearly; the others must come so much of the way from
 # the median to these. Of like classes honest clients, too, have some in common.
 _CLEAR, _WAY = 3.0, 0.4
+# How much they have shows where the two labels are exchanged: nobody is guilty of less, if that is
+# not more than so much of the way to this share of those who stand out.
+_MOST_WAY, _OUTSTANDING = 0.5, 0.6
 _LEAST_HOLDERS, _HELD = 6, 0.1
 _LEAST_LABELS = 3
 _TINY = 1e-12
@@ -245,6 +248,11 @@ class _Round:
         clear = own[pair.clients & (own > middle + _CLEAR * spread)]
         if len(clear):
             height = max(height, float(middle + _WAY * (np.median(clear) - middle)))
+        out = own[pair.clients & (own > height)]
+        if len(out):
+            most = middle + _MOST_WAY * (np.quantile(out, _OUTSTANDING) - middle)
+            alike = z[fit, pair.source, pair.target].max()
+            height = max(height, float(min(alike, most)))
         return height
 
     def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:

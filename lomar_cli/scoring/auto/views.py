@@ -19,7 +19,8 @@ class ViewEntry:
 
     With fewer clients than ``small``, honest ones with the same major label look like a minority of
     attackers to it, so that it is not believed alone where it flags three in ten. ``course`` says
-    that it asks for ``geometry.course``.
+    that it asks for ``geometry.course``. Where the view ``after`` finds somebody, this one looks
+    again without these, and flags only whom it flags both times.
     """
 
     look: View
@@ -27,6 +28,7 @@ class ViewEntry:
     side: str
     small: int = 50
     course: bool = False
+    after: str = ""
 
 
 VIEWS: dict[str, ViewEntry] = {
@@ -37,6 +39,6 @@ VIEWS: dict[str, ViewEntry] = {
     "projection": ViewEntry(projection, "direction", "pulls against the round", course=True),
     "signs": ViewEntry(signs, "signs", "signs unlike the others'", course=True),
     "quiet": ViewEntry(quiet, "signs", "moves parameters that the others leave alone", course=True),
-    "rest": ViewEntry(rest, "rest", "its labels do not explain its update"),
+    "rest": ViewEntry(rest, "rest", "its labels do not explain its update", after="mix"),
     "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
 }
