@@ -215,8 +215,10 @@ class _Round:
         return bool(found <= _SURE + self.strict)
 
     def _innocent(self, found: Array, before: int) -> float:
-        """What innocent pairs show in this round: the most that is left when all that can be guilty,
-        and what shares a label with these, are left out."""
+        """The most that innocent pairs show in this round.
+
+        All pairs that can be guilty, and what shares a label with these, are left out.
+        """
         left = found.copy()
         for _ in range(_PAIRS - before):
             g, s = _at(left, left.argmin())
