@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lomar_cli.scoring.auto.base import Sight
-from lomar_cli.scoring.lomar_auto import _believed, _most
+from lomar_cli.scoring.auto.views import VIEWS
+from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.lomar_auto import LomarAuto, _believed, _both, _most
+from tests.scoring.auto.rounds import digits
 
 
 def sight(count, flagged, apart=None):
@@ -54,3 +59,21 @@ def test_who_bears_a_view_out():
     # Five of ten are no minority, whoever agrees.
     half = {"near": sight(10, 5), "far": sight(10, 5)}
     assert not _believed("near", half, most).found
+
+
+@pytest.mark.parametrize(("seed", "attackers"), [(4, 60), (6, 50)])
+def test_a_view_looks_again_without_whom_another_has_found(seed, attackers, monkeypatch):
+    """Flippers of 1 tear the group of its honest holders, whose labels then explain too little."""
+    updates, bad = digits("0.5", seed, flips=((1, 7),), attackers=attackers, samples=100)
+    keep = judge(updates, LomarAuto()).keep
+    assert (~keep[bad]).mean() > 0.97
+    assert (~keep[~bad]).mean() <= 0.01
+    monkeypatch.setitem(VIEWS, "rest", replace(VIEWS["rest"], after=""))
+    assert (~judge(updates, LomarAuto()).keep[~bad]).mean() >= 0.1
+
+
+def test_two_looks_flag_only_whom_both_do():
+    one, other = sight(10, 4), sight(10, 2)
+    both = _both(one, other)
+    assert both.suspicion.tolist() == other.suspicion.tolist() and both.found
+    assert not _both(one, sight(10, 0)).found

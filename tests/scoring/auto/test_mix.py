@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.scoring.auto.contrast import Contrasts
 from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
 from lomar_cli.scoring.auto.unmix import rows_seen
 from tests.scoring.auto.rounds import changed, digits, no_output, seen, without_bias
 from tests.scoring.plain import from_matrix
+
+# Its name in the package is the function's, too.
+mix_module = importlib.import_module("lomar_cli.scoring.auto.mix")
 
 
 def shares(flagged, bad):
@@ -264,3 +270,71 @@ def test_a_pair_short_of_guilty_ranks_its_clients_first():
     assert not flagged.any() and not sight.found
     assert bad[np.argsort(-sight.suspicion)[:3]].all()
     assert 0.5 < sight.suspicion.max() <= 0.99
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_flips_so_many_that_they_bend_the_fit_are_found(seed, monkeypatch):
+    """Three in seven: their evidence comes out once they are left out of what it is measured by."""
+    updates, bad = digits("0", seed, flips=((1, 7),), attackers=75, samples=100)
+    sight, flagged = flags(updates)
+    assert (flagged == bad).all()
+    assert sight.notes == ["labels are flipped in this round: 1:7"]
+    monkeypatch.setattr(mix_module, "_SURE", -np.inf)
+    assert not flags(updates)[1].any()
+
+
+def a_round():
+    view = seen(digits("0", 1)[0])
+    return _Round(rows_seen(view, view.trusted), view)
+
+
+def test_innocent_pairs_say_how_much_evidence_is_nothing_here():
+    """As in 50 labels of two clients each: pair after pair with evidence, each of other labels."""
+    one, found = a_round(), np.zeros((10, 10))
+    for (g, s), value in {
+        (0, 1): -14.0,
+        (2, 3): -10.0,
+        (4, 5): -8.8,
+        (4, 6): -8.6,
+        (6, 7): -7.4,
+        (8, 9): -7.0,
+    }.items():
+        found[g, s] = value
+    assert one._innocent(found, 0) == -7.0
+    assert one._is_guilty(found, [], 0, 1)
+    assert not one._is_guilty(found, [], 2, 3)
+    found[0, 1] = -12.9
+    assert not one._is_guilty(found, [], 0, 1)
+    found[8, 9] = 0.0
+    assert one._is_guilty(found, [], 0, 1)
+
+
+@pytest.mark.parametrize(("spread", "flagged"), [(0.3, True), (4.0, False)])
+def test_too_high_for_a_single_client_is_what_others_do_not_come_to(spread, flagged, monkeypatch):
+    one, updates = a_round(), digits("0", 1)[0]
+    z = spread * np.random.default_rng(0).standard_normal((100, 10, 10))
+    z[:, range(10), range(10)] = np.nan
+    # Ten of a guilty pair, and one who stands out in another.
+    z[:10, 7, 1], z[50, 5, 3] = 60.0, 12.0
+    clients = np.arange(100) < 10
+    found = Contrasts(z, np.zeros_like(z)), [_Pair(7, 1, clients)]
+    monkeypatch.setattr(one, "_search", lambda: found)
+    suspicion = one.sight(updates).suspicion
+    assert (suspicion[:10] > 1).all()
+    assert (suspicion[50] > 1) == flagged
+    assert not (suspicion[np.r_[10:50, 51:100]] > 1).any()
+
+
+def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
+    honest, guilty = np.linspace(-3, 2, 90), np.linspace(8, 12, 10)
+    z = np.zeros((100, 3, 3))
+    z[:, 2, 1] = np.concatenate([honest, guilty])
+    pair, one = _Pair(2, 1, z[:, 2, 1] > 7), a_round()
+    one.trusted = np.ones(100, dtype=bool)
+    before = one._threshold(z, [pair], pair)
+    z[5, 1, 2] = 4.9
+    assert before < one._threshold(z, [pair], pair) == 4.9
+    # But no further than half of the way, and not for what the guilty have there.
+    z[6, 1, 2], z[95, 1, 2] = 7.0, 30.0
+    middle, outstanding = np.median(honest), np.quantile(guilty, 0.6)
+    assert one._threshold(z, [pair], pair) == pytest.approx((middle + outstanding) / 2)
