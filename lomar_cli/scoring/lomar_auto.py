@@ -118,8 +118,8 @@ class LomarAuto:
         for name in names:
             after = VIEWS[name].after
             if after in sights and sights[name].found and sights[after].found:
-                flagged = [sights[other].suspicion > 1 for other in names if other != name]
-                left = ~np.any(flagged, axis=0)
+                others = [sights[other].suspicion > 1 for other in names if other != name]
+                left = ~np.any(others, axis=0)
                 if left.mean() > 0.5:
                     seen = Seen(geometry, left, self.false_alarm, close, shared)
                     sights[name] = _both(sights[name], VIEWS[name].look(seen))

@@ -41,12 +41,14 @@ _ALONE, _ALONE_HERE = 8.0, 4.0
 _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.65
-# Who stands out by so many spreads does so clearly; the others must come so much of the way from
-# the median to these. Of like classes honest clients, too, have some in common.
-_CLEAR, _WAY = 3.0, 0.4
-# How much they have shows where the two labels are exchanged: nobody is guilty of less, if that is
-# not more than so much of the way to this share of those who stand out.
+# Of like classes honest clients, too, have some in common. How much shows where the two labels are
+# exchanged: nobody is guilty of less, if that is not more than so much of the way to this share of
+# those who stand out.
 _MOST_WAY, _OUTSTANDING = 0.5, 0.6
+# Who stands out by so many spreads does so clearly; the others must come so much of the way from
+# the median to these, if that is not more than so many times what shows there: the loudest, whose
+# major label it is, are no measure of the others.
+_CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
 _LEAST_HOLDERS, _HELD = 6, 0.1
 _LEAST_LABELS = 3
 _TINY = 1e-12
@@ -247,14 +249,15 @@ class _Round:
         middle, high = np.quantile(own[fit], [0.5, 0.8413])
         spread = high - middle
         height = max(height, float(middle + _BULK * spread))
+        alike = float(z[fit, pair.source, pair.target].max())
         clear = own[pair.clients & (own > middle + _CLEAR * spread)]
         if len(clear):
-            height = max(height, float(middle + _WAY * (np.median(clear) - middle)))
+            way = float(middle + _WAY * (np.median(clear) - middle))
+            height = max(height, min(way, _TIMES * alike))
         out = own[pair.clients & (own > height)]
         if len(out):
-            most = middle + _MOST_WAY * (np.quantile(out, _OUTSTANDING) - middle)
-            alike = z[fit, pair.source, pair.target].max()
-            height = max(height, float(min(alike, most)))
+            most = float(middle + _MOST_WAY * (np.quantile(out, _OUTSTANDING) - middle))
+            height = max(height, min(alike, most))
         return height
 
     def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:

@@ -218,8 +218,13 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     view = seen(updates)
     one = _Round(rows_seen(view, view.trusted), view)
     one.trusted = np.ones(100, dtype=bool)
+    # The classes are unlike, so that some are merely louder than others.
+    assert one._threshold(z, [pair], pair) < 1
+    z[0, 1, 2] = 1.7
+    assert one._threshold(z, [pair], pair) == 3.4
+    z[0, 1, 2] = 3.5
     height = one._threshold(z, [pair], pair)
-    assert 3 < height < 8
+    assert 3.5 < height < 7
     # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
     z[90:, 2, 1] = 3.0
     assert one._threshold(z, [pair], pair) < 3
