@@ -249,7 +249,8 @@ class _Round:
         middle, high = np.quantile(own[fit], [0.5, 0.8413])
         spread = high - middle
         height = max(height, float(middle + _BULK * spread))
-        alike = float(z[fit, pair.source, pair.target].max())
+        mirror = z[fit, pair.source, pair.target]
+        alike = float(np.quantile(mirror, 1 - self.false_alarm))
         clear = own[pair.clients & (own > middle + _CLEAR * spread)]
         if len(clear):
             way = float(middle + _WAY * (np.median(clear) - middle))

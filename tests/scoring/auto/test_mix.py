@@ -220,9 +220,9 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     one.trusted = np.ones(100, dtype=bool)
     # The classes are unlike, so that some are merely louder than others.
     assert one._threshold(z, [pair], pair) < 1
-    z[0, 1, 2] = 1.7
+    z[:2, 1, 2] = 1.7
     assert one._threshold(z, [pair], pair) == 3.4
-    z[0, 1, 2] = 3.5
+    z[:2, 1, 2] = 3.5
     height = one._threshold(z, [pair], pair)
     assert 3.5 < height < 7
     # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
@@ -337,9 +337,9 @@ def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
     pair, one = _Pair(2, 1, z[:, 2, 1] > 7), a_round()
     one.trusted = np.ones(100, dtype=bool)
     before = one._threshold(z, [pair], pair)
-    z[5, 1, 2] = 4.9
+    z[4:6, 1, 2] = 4.9
     assert before < one._threshold(z, [pair], pair) == 4.9
     # But no further than half of the way, and not for what the guilty have there.
-    z[6, 1, 2], z[95, 1, 2] = 7.0, 30.0
+    z[6:8, 1, 2], z[95, 1, 2] = 7.0, 30.0
     middle, outstanding = np.median(honest), np.quantile(guilty, 0.6)
     assert one._threshold(z, [pair], pair) == pytest.approx((middle + outstanding) / 2)
