@@ -28,8 +28,8 @@ def made_round(tmp_path, axis=0, clients=20, kind=np.float32):
     return write_round(tmp_path / "r.h5", arrays, output=output), arrays
 
 
-def gathered(path, layers=None, memory=1):
-    gather = Gather(layers, memory, jobs=2)
+def gathered(path, layers=None, memory=1, by_label=True):
+    gather = Gather(layers, memory, jobs=2, by_label=by_label)
     with open_round(path, memory, consumer=gather) as found:
         return gather.found, found.updates.magnitudes
 
@@ -55,6 +55,18 @@ def test_gathered_while_reading_is_as_computed_in_memory(axis, layers, kind, tmp
         assert sorted(blocks) == [0, 1, 2, 3]
         for label, squares in blocks.items():
             np.testing.assert_allclose(squares, geometry.block_squares(label)[pairs], rtol=1e-5)
+
+
+def test_labels_that_nobody_asks_for_are_not_gathered(tmp_path, monkeypatch):
+    path, _ = made_round(tmp_path)
+    monkeypatch.setattr("lomar_cli.files.stretches._LEAST", 20 * 700)
+    monkeypatch.setattr("lomar_cli.scoring.gather._NARROW", 8)
+    rows = np.arange(20)
+    (with_labels, four), (without, none) = (
+        gathered(path, memory=2**15, by_label=asked)[0].of(rows) for asked in (True, False)
+    )
+    assert sorted(four) == [0, 1, 2, 3] and none == {}
+    np.testing.assert_allclose(without, with_labels, rtol=1e-6)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
