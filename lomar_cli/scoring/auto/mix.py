@@ -203,8 +203,11 @@ class _Round:
         return contrast, pairs
 
     def _is_guilty(self, found: Array, before: list[_Pair], g: int, s: int) -> bool:
-        if found[g, s] - self._innocent(found, len(before)) <= _GATE + self.strict:
+        innocent = self._innocent(found, len(before))
+        if found[g, s] - innocent <= _GATE + self.strict:
             return True
+        if innocent < _GATE - _BEYOND:
+            return False  # a round with more noise than is allowed for
         apart = self._both()
         apart[g, :] = apart[s, g] = False
         apart[:, [s, *(pair.source for pair in before)]] = False

@@ -310,6 +310,10 @@ def test_innocent_pairs_say_how_much_evidence_is_nothing_here():
     assert not one._is_guilty(found, [], 2, 3)
     found[0, 1] = -12.9
     assert not one._is_guilty(found, [], 0, 1)
+    # Nor beyond the others: all show that there is more noise than was allowed for.
+    found[0, 1] = -12.8
+    found[2, 3] = found[4, 5] = found[4, 6] = -8.2
+    assert not one._is_guilty(found, [], 0, 1)
     found[8, 9] = 0.0
     assert one._is_guilty(found, [], 0, 1)
 
