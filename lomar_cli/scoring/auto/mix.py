@@ -27,8 +27,8 @@ _GATE = -6.0
 _BEYOND, _ENOUGH = -4.5, 20
 # Many flips bend the fit that they are seen by: from this evidence on a pair is looked at once more
 # with its own clients left out of the fit, and guilty of that much then. Innocent pairs, whose
-# highest z are taken for flips so, were found to come to -14.
-_SUSPECT, _SURE = -2.5, -20.0
+# highest z are taken for flips so, were found to come to -26 at most.
+_SUSPECT, _SURE = -2.5, -30.0
 # Below this a contrast is no evidence in any pair.
 _LEAST = 0.3
 # A pair whose mirror image has evidence of its own is a question of who is right.
