@@ -185,7 +185,8 @@ class _Round:
                 found[:, pair.source] = 0.0
             g, s = _at(found, found.argmin())
             guilty = self._is_guilty(found, pairs, g, s)
-            if not guilty and found[g, s] > _SUSPECT:
+            # Where many pairs have evidence it is not the flips of one that bend the fit.
+            if not guilty and (found[g, s] > _SUSPECT or not self.believed):
                 break
             pair = self._pair(contrast.z, pairs, g, s)
             if found[s, g] < _DOUBT:
