@@ -27,7 +27,7 @@ _GATE = -6.0
 _BEYOND, _ENOUGH = -4.5, 20
 # Many flips bend the fit that they are seen by: from this evidence on a pair is looked at once more
 # with its own clients left out of the fit, and guilty of that much then. Innocent pairs, whose
-# highest z are taken for flips so, were found to come to -26 at most.
+# highest z are taken for flips so, were found to come to -16.
 _SUSPECT, _SURE = -2.5, -30.0
 # Below this a contrast is no evidence in any pair.
 _LEAST = 0.3
