@@ -203,7 +203,7 @@ class _Block:
             sums[tile.at] -= self._by_column(rows, columns) / 2
             return
         if self._x.dtype == np.float64 or tile.share > _MOST:
-            tile.add(sums, *self._exact(rows, columns))
+            self._add_exact(sums, tile)
             return
         products = self._products(self._x[rows], self._x[columns], rows is columns)
         products[np.ix_(*tile.places())] = -np.inf
@@ -211,7 +211,7 @@ class _Block:
         if found is not None:
             tile.remember(found)
         if tile.share > _MOST:
-            tile.add(sums, *self._exact(rows, columns))
+            self._add_exact(sums, tile)
             return
         some, others = tile.places()
         if not len(some):
@@ -221,17 +221,21 @@ class _Block:
         near_rows = some + rows.start
         near_columns = near_rows if rows is columns else others + columns.start
         mended: Floats = products.astype(np.float64)
-        mended[pairs], _, lost = self._exact(near_rows, near_columns)
+        mended[pairs], lost = self._exact(near_rows, near_columns)
         if lost is not None:
             inside = lost
             lost = np.zeros(mended.shape, dtype=bool)
             lost[pairs] = inside
         tile.add(sums, mended, self._lengths, lost)
 
-    def _exact(self, rows: Part, columns: Part) -> tuple[Floats, Vector, NDArray[np.bool_] | None]:
-        """Products in float64, between any clients; one object for both is one group.
+    def _add_exact(self, sums: NDArray[np.float64], tile: _Tile) -> None:
+        products, lost = self._exact(*tile.at)
+        tile.add(sums, products, self._lengths, lost)
 
-        With them the lengths, and which pairs are lost, if any.
+    def _exact(self, rows: Part, columns: Part) -> tuple[Floats, NDArray[np.bool_] | None]:
+        """Products in float64, between any clients, and which pairs are lost, if any.
+
+        One object for rows and columns is one group.
         """
         some = self._x[rows].astype(np.float64, copy=False)
         # Of one and the same array the product is made by half.
@@ -240,7 +244,7 @@ class _Block:
         lost = self._near(tolerance(products.dtype), products, rows, columns)
         if lost is not None:
             self._mark(rows, columns, lost)
-        return products, self._lengths, lost
+        return products, lost
 
     @staticmethod
     def _products(some: Floats, others: Floats, same: bool) -> Floats:

@@ -18,6 +18,12 @@ from tests.scoring.plain import from_matrix
 mix_module = importlib.import_module("lomar_cli.scoring.auto.mix")
 
 
+def a_round(**more):
+    """What ``mix`` works on, for tests of its parts; the numbers of this round do not matter."""
+    view = seen(digits("0", 1)[0], **more)
+    return _Round(rows_seen(view, view.trusted), view)
+
+
 def shares(flagged, bad):
     """Found, and false alarms."""
     return flagged[bad].mean(), flagged[~bad].mean()
@@ -214,9 +220,7 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     z = np.zeros((100, 3, 3))
     z[:, 2, 1] = np.concatenate([honest, guilty])
     pair = _Pair(2, 1, z[:, 2, 1] > 0.7)
-    updates, _ = digits("0", 1)
-    view = seen(updates)
-    one = _Round(rows_seen(view, view.trusted), view)
+    one = a_round()
     one.trusted = np.ones(100, dtype=bool)
     # The classes are unlike, so that some are merely louder than others.
     assert one._threshold(z, [pair], pair) < 1
@@ -245,23 +249,19 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
 def test_a_pair_is_guilty_by_its_evidence_or_by_that_beyond_the_others(
     own, others, false_alarm, guilty
 ):
-    updates, _ = digits("0", 1)
-    view = seen(updates, false_alarm=false_alarm)
-    one = _Round(rows_seen(view, view.trusted), view)
+    one = a_round(false_alarm=false_alarm)
     found = np.zeros((10, 10))
     found[7, 1] = own
     # A label of its own stands in no doubt by what flips do to the other pairs of its labels.
     found[3, 1] = found[7, 4] = found[1, 7] = own + 0.1
     found[2, 5] = others
     assert one._is_guilty(found, [], 7, 1) is guilty
-    before = [_Pair(2, 5, np.zeros(view.geometry.count, dtype=bool))]
+    before = [_Pair(2, 5, np.zeros(one.count, dtype=bool))]
     assert one._is_guilty(found, before, 7, 1) is (own <= -4.5 + one.strict)
 
 
 def test_with_few_other_pairs_only_the_evidence_itself_counts():
-    updates, _ = digits("0", 1)
-    view = seen(updates)
-    one = _Round(rows_seen(view, view.trusted), view)
+    one = a_round()
     one.judged = np.arange(10) < 5
     found = np.zeros((10, 10))
     found[3, 1] = -5.9
@@ -290,11 +290,6 @@ def test_flips_so_many_that_they_bend_the_fit_are_found(seed, monkeypatch):
     # Nor where more pairs have evidence than can be guilty: then the fit is bent by something else.
     monkeypatch.setattr(mix_module, "_UNSURE", 1.0)
     assert not flags(updates)[1].any()
-
-
-def a_round():
-    view = seen(digits("0", 1)[0])
-    return _Round(rows_seen(view, view.trusted), view)
 
 
 def test_innocent_pairs_say_how_much_evidence_is_nothing_here():
