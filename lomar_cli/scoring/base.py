@@ -64,7 +64,8 @@ class Method(Protocol):
     distances are made while a round that does not fit into memory is read, or by a cluster. With
     ``by_course = True`` it asks for ``geometry.course``, too, and both are made in one reading;
     with ``reads_columns = True`` it also reads updates, beyond their output layer. One that looks
-    at ``geometry.block_squares`` of every label, or ``each_block``, says ``by_label = True``.
+    at ``geometry.block_squares`` of every label, or ``each_block``, says ``by_label = True``: they
+    are then made in that reading, too.
     """
 
     def __call__(self, view: RoundView) -> Judgement: ...

@@ -74,20 +74,13 @@ class Gathered:
             self.zeroed |= hostile
             block[hostile] = 0
             magnitude = np.where(hostile, 0, magnitude)
+        self._total.add(block, magnitude)
         if not self._labels:
-            self._total.add(block, magnitude)
             return
-        shared = []
         for piece in columns:
             if self._owned(piece.name):
                 for label, part in self._parts(piece, block):
                     self._labels[label].add(part)
-            else:
-                shared.append(piece.columns)
-        if len(shared) == len(columns):
-            self._total.add(block, magnitude)
-        elif shared:
-            self._total.add(np.concatenate([block[:, each] for each in shared], axis=1))
 
     def of(self, rows: NDArray[np.intp]) -> tuple[Floats, dict[int, Floats]] | None:
         """The whole updates' squares, and each label's, {} where they were not kept, of some rows.
@@ -96,18 +89,12 @@ class Gathered:
         """
         if self.zeroed[rows].any():
             return None
-        total, blocks = self._finish()
+        total: Floats = self._total.finish()
+        blocks: dict[int, Floats] = {k: adder.finish() for k, adder in self._labels.items()}
         if len(rows) == self._clients:
             return total, blocks
         pairs = np.ix_(rows, rows)
         return total[pairs], {label: squares[pairs] for label, squares in blocks.items()}
-
-    def _finish(self) -> tuple[Floats, dict[int, Floats]]:
-        total: Floats = self._total.finish()
-        blocks: dict[int, Floats] = {k: adder.finish() for k, adder in self._labels.items()}
-        for squares in blocks.values():
-            total += squares
-        return total, blocks
 
     def _owned(self, name: str) -> bool:
         return self._output is not None and name in (self._output.weight, self._output.bias)

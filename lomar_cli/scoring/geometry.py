@@ -39,8 +39,8 @@ class Geometry:
     when asked for. ``jobs`` threads share the label blocks; the numbers do not depend on it, as
     each product runs on one thread. ``adder`` makes what adds up squared distances, on the
     processor or elsewhere; ``known`` are those of the whole update, and of each label or {}, where
-    they are there already. ``by_label`` says that those of each label will be asked for, too:
-    where they fit, the whole update's are then their sum, and no product is made twice.
+    they are there already. Those of the whole update are never the sum of the labels': their last
+    digits must not depend on which methods ask.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class Geometry:
         jobs: int = 1,
         adder: MakeAdder = SquareSum,
         known: tuple[Floats, dict[int, Floats]] | None = None,
-        by_label: bool = False,
     ) -> None:
         # Buffers take no part in any distance.
         self.updates = updates = updates.scored()
@@ -62,7 +61,6 @@ class Geometry:
         self._profiles: dict[int, Profile] = {}
         wanted = updates.label_count * matrix_bytes(self.count)
         self._keep_blocks = wanted <= memory // 2
-        self._by_label = by_label and self._keep_blocks
         if known is not None:
             # Cached properties that have their values already.
             self.__dict__["squares"], self.__dict__["_blocks"] = known
@@ -124,14 +122,7 @@ class Geometry:
     @cached_property
     def squares(self) -> Floats:
         """Squared distances (n, n) over the whole update."""
-        updates = self.updates
-        if updates.output is None or updates.streamed or not self._by_label:
-            return self._summed(updates.tensors)
-        owned = (updates.output.weight, updates.output.bias)
-        total = self._summed({n: t for n, t in updates.tensors.items() if n not in owned})
-        for squares in self.map(self.block_squares, range(updates.label_count)):
-            total += squares
-        return total
+        return self._summed(self.updates.tensors)
 
     def squares_of(self, updates: Updates, label: int) -> Floats:
         """Squared distances by a label of other updates of the same clients, on one thread."""

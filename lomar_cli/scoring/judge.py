@@ -83,7 +83,6 @@ def judge(
         loss,
         adder,
         gathered,
-        by_label=getattr(method, "by_label", False),
     )
     return screened.judge(method)
 
@@ -100,13 +99,12 @@ def prepare(
     adder: MakeAdder = SquareSum,
     gathered: Gathered | None = None,
     elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
-    by_label: bool = True,
 ) -> Screened:
     """Screen a round, and the earlier ones, for any number of methods.
 
     Buffers are screened but not compared, unless ``layers`` names them. ``elsewhere`` makes the
     geometry of the updates that are left, and of their positions (n,) in the round, where it is
-    not to be made here. ``by_label`` says whether one of the methods does (``base.Method``).
+    not to be made here.
     """
     if layers is not None:
         if updates.output is not None and updates.output.weight not in layers:
@@ -147,7 +145,7 @@ def prepare(
         geometry = elsewhere(seen, rows)
     else:
         known = None if gathered is None else gathered.of(rows)
-        geometry = Geometry(seen, memory, jobs, adder, known, by_label)
+        geometry = Geometry(seen, memory, jobs, adder, known)
     view = RoundView(seen, geometry, seed, earlier, root, loss)
     return Screened(view, aside, count)
 

@@ -6,6 +6,7 @@ The kernel's constant, which depends on the dimension alone, is left out.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from lomar_cli.scoring.base import Judgement, RoundView
 from lomar_cli.scoring.common import judged, mad_limit, need_clients
 from lomar_cli.scoring.quantity import Bandwidth
+from lomar_cli.scoring.selection import median
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Kde:
         wanted = Bandwidth.parse(self.bandwidth)
         h = wanted.value
         if wanted.relative:
-            h *= float(np.sqrt(np.median(squares[others]))) or 1.0
+            h *= math.sqrt(median(squares[others])) or 1.0
         exponents = -0.5 * (np.sqrt(squares) / h) ** 2
         np.fill_diagonal(exponents, -np.inf)
         highest = exponents.max(axis=1)

@@ -9,12 +9,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from lomar_cli.errors import UsageError
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.common import back, by_name, judged, need_clients
 from lomar_cli.scoring.quantity import Neighbors
+from lomar_cli.scoring.selection import median
 
 # Distances that 1e-10 is not small beside.
 _TINY = 1e-4
@@ -42,7 +41,7 @@ class Lof:
         order = by_name(view)
         estimator = LocalOutlierFactor(n_neighbors=k, metric="precomputed")
         distances = view.geometry.distances[order][:, order]
-        middle = float(np.median(distances))
+        middle = median(distances)
         if 0 < middle < _TINY:
             # scikit-learn adds 1e-10 to every reachability: the factor itself knows no scale.
             distances = distances / middle

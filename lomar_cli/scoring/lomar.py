@@ -21,6 +21,7 @@ from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.density import KERNELS, log_density, log_neighbour_mean
 from lomar_cli.scoring.nearest import Neighbourhoods
 from lomar_cli.scoring.quantity import Bandwidth, Neighbors
+from lomar_cli.scoring.selection import median
 from lomar_cli.scoring.threshold import log_ball_volume, paper_bound, widest_gap
 
 # The density of every client on one label, the label's bandwidth and its radius.
@@ -112,7 +113,7 @@ class Lomar:
 
         def by_pairs(near: Neighbourhoods | Listed, squares: NDArray[Any]) -> _OfLabel:
             h = _bandwidth(squares, bandwidth)
-            radius = float(np.median(np.sqrt(np.maximum.reduceat(squares, near.starts))))
+            radius = median(np.sqrt(np.maximum.reduceat(squares, near.starts)))
             return log_density(squares, near, h, self.kernel), h, radius
 
         near: Neighbourhoods | Listed
@@ -184,7 +185,7 @@ def _bandwidth(squares: NDArray[Any], bandwidth: Bandwidth) -> float:
     if not bandwidth.relative:
         return bandwidth.value
     distances = np.sqrt(squares)
-    unit = float(np.median(distances)) or float(distances.mean(dtype=np.float64)) or 1.0
+    unit = median(distances) or float(distances.mean(dtype=np.float64)) or 1.0
     return bandwidth.value * unit
 
 

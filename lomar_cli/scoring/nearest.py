@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.scoring.selection import select_in_rows
+
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 _CELLS = 2**21
@@ -96,7 +98,7 @@ def kth_distances(squares: Floats, ks: Sequence[int], jobs: int = 1) -> NDArray[
 
     def one(rows: slice) -> None:
         others = _others(squares, rows)
-        others.partition(sorted(set(places)), axis=1)
+        select_in_rows(others, places)
         found[rows] = np.sqrt(others[:, places], dtype=np.float64)
 
     _each(len(squares), one, jobs)
@@ -114,7 +116,7 @@ def profile(squares: Floats, k: int, jobs: int = 1) -> Profile:
 
     def one(rows: slice) -> None:
         others = _others(squares, rows)
-        others.partition(sorted({second, last}), axis=1)
+        select_in_rows(others, {second, last})
         found[0, rows] = np.sqrt(others[:, second], dtype=np.float64)
         found[1, rows] = np.sqrt(others[:, last], dtype=np.float64)
         found[2, rows] = np.sqrt(others[:, :k]).mean(axis=1, dtype=np.float64)

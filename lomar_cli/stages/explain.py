@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lomar_cli.errors import LomarError, UsageError
+from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
 from lomar_cli.files.scores import Scores, read_scores
@@ -84,19 +84,9 @@ def explain(
         scores = None if scores_path is None else _read(found, scores_path)
         if layers is None and scores is not None:
             layers = scores.options.get("layers")
-        name = name or (DEFAULT_METHOD if scores is None else scores.method)
-        screened = screened_round(
-            found,
-            beside,
-            layers,
-            memory,
-            jobs,
-            seed,
-            held_out,
-            base_model,
-            by_label=_by_label(name, options or {}),
-        )
+        screened = screened_round(found, beside, layers, memory, jobs, seed, held_out, base_model)
         if scores is None:
+            name = name or DEFAULT_METHOD
             made: Method = METHODS.make(name, options or {})
             judged = screened.judge(made)
             scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -108,15 +98,6 @@ def explain(
     if plot is not None and drawn is not None:
         atomic_bytes(plot, drawn, force)
     return document
-
-
-def _by_label(name: str, options: dict[str, Any]) -> bool:
-    """Whether ``score`` sums distances up by label for a method, so that they are the same here."""
-    try:
-        return getattr(METHODS.make(name, options), "by_label", False)
-    except LomarError:
-        # Its table may be there where it is not.
-        return False
 
 
 def _check_no_method(name: str | None, options: dict[str, Any]) -> None:

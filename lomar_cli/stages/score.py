@@ -114,7 +114,6 @@ def score(
             adder,
             gather,
             elsewhere,
-            by_label,
         )
         judged = screened.judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs)
@@ -151,11 +150,10 @@ def screened_round(
     adder: MakeAdder = SquareSum,
     gather: Gather | None = None,
     elsewhere: Callable[[Updates, NDArray[np.intp]], Geometry] | None = None,
-    by_label: bool = True,
 ) -> Screened:
     """An open round made ready for any number of methods, with what they may ask for beside it.
 
-    ``elsewhere`` and ``by_label`` are as for ``judge.prepare``.
+    ``elsewhere`` is as for ``judge.prepare``.
     """
     names = chosen_layers(found.head, layers)
     loss = _start_loss(found, beside, held_out, base_model)
@@ -171,7 +169,6 @@ def screened_round(
         adder=adder,
         gathered=gather.found if gather else None,
         elsewhere=elsewhere,
-        by_label=by_label,
     )
 
 

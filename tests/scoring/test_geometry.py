@@ -20,15 +20,23 @@ from tests.scoring.test_methods import run, season
 KEPT, NOT_KEPT = 2**31, 2**10
 
 
-@pytest.mark.parametrize("by_label", [True, False])
 @pytest.mark.parametrize("memory", [KEPT, NOT_KEPT])
 @pytest.mark.parametrize("rest", [0, 5])
-def test_squares_are_pairwise_differences_however_they_are_summed(by_label, memory, rest):
+def test_squares_are_pairwise_differences_and_no_labels_are_made_for_them(memory, rest):
     updates = random_round(3, 20, 4, 8, rest=rest)
-    geometry = Geometry(updates, memory, by_label=by_label)
+    geometry = Geometry(updates, memory)
     expected = cdist(matrix(updates), matrix(updates), "sqeuclidean")
     np.testing.assert_allclose(geometry.squares, expected, rtol=1e-6, atol=1e-9)
-    assert set(geometry._blocks) == (set(range(4)) if by_label and memory == KEPT else set())
+    assert not geometry._blocks
+
+
+@pytest.mark.parametrize("memory", [KEPT, NOT_KEPT])
+def test_squares_are_the_same_to_the_last_bit_whoever_asked_for_labels_before(memory):
+    updates = random_round(3, 20, 4, 8, rest=5)
+    asked = Geometry(updates, memory)
+    for label in range(4):
+        asked.block_squares(label)
+    np.testing.assert_array_equal(asked.squares, Geometry(updates, memory).squares)
 
 
 def test_part_takes_lengths_from_the_whole():

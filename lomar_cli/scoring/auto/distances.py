@@ -7,6 +7,7 @@ of the clients, so that no neighbourhood is malicious throughout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
 from lomar_cli.scoring.auto.forward import split
+from lomar_cli.scoring.selection import median
 
 # (width, gap) of the forward search, in spreads.
 _NEAR = (4.5, 0.75)
@@ -96,7 +98,7 @@ def _usual(seen: Seen, clients: NDArray[np.intp]) -> float:
     """The median distance between ``clients``, from some of them to all."""
     some = clients[np.linspace(0, len(clients) - 1, min(len(clients), _SOME)).astype(np.intp)]
     squares = seen.geometry.squares[np.ix_(some, clients)]
-    return float(np.sqrt(max(0.0, np.median(squares[some[:, None] != clients]))))
+    return math.sqrt(max(0.0, median(squares[some[:, None] != clients])))
 
 
 def _more_than_a_label(seen: Seen) -> list[int]:
