@@ -13,7 +13,7 @@ word: flips touch one row in R of few clients, and stand in no other row's way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
+from lomar_cli.scoring.lengths import squared_lengths
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -30,6 +31,8 @@ MOST_LABELS = 64
 _LONGEST = 3.0
 _RIDGE = 1e-3
 _OVERSAMPLED = 8
+# A difference of squares below this share of them is no more than their rounding.
+_ROUNDING = 1e-12
 _POWERS = 3
 
 
@@ -80,52 +83,64 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     directions are those of the ``trusted`` clients (n,), by default of all.
     """
     assert updates.output is not None
-    labels = updates.label_count
-    common = np.zeros_like(updates.label_block(0), dtype=np.float64)
-    for label in range(labels):
-        common += updates.label_block(label)
-    common /= labels
-
-    def row(label: int) -> Array:
-        return np.asarray(updates.label_block(label) - common, np.float64)
-
-    seen = [((block**2).sum(axis=1), block[:, -1].copy()) for block in map(row, range(labels))]
+    blocks = _Blocks(updates)
+    seen = [(squared_lengths(block), block[:, -1].copy()) for block in blocks.each()]
     energy = np.stack([squares for squares, _ in seen], axis=1)
     lengths = np.sqrt(energy.sum(axis=1))
     usual = float(np.median(lengths))
     scale = 1 / np.maximum(lengths / (_LONGEST * usual if usual > 0 else 1.0), 1.0)
     votes = scale if trusted is None else np.where(trusted, scale, 0.0)
-    axes = _axes(row, votes, labels, common.shape[1])
-    parts = np.stack([row(label) @ axes for label in range(labels)], axis=1)
-    parts *= scale[:, None, None]
-    rest = np.maximum(energy * scale[:, None] ** 2 - (parts**2).sum(axis=2), 0.0)
+    parts = _leading(blocks, votes) * scale[:, None, None]
+    energy *= scale[:, None] ** 2
+    # What is less than its rounding is not told apart: rows without noise weigh the same.
+    floor = _ROUNDING * float(np.median(energy))
+    rest = np.maximum(energy - (parts**2).sum(axis=2), floor)
     bias = None
     if updates.output.bias is not None:
         bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
     return Rows(parts, rest, _claims(parts, bias))
 
 
-def _axes(row: Callable[[int], Array], scale: Array, labels: int, width: int) -> Array:
-    """The leading right singular vectors (width, R) of all rows, by randomised iteration.
+class _Blocks:
+    """The rows of every label less what is common to all labels, one label at a time."""
 
-    Halko, Martinsson and Tropp (2011), algorithm 4.4, with a fixed start.
+    def __init__(self, updates: Updates) -> None:
+        self._updates = updates
+        self.labels = updates.label_count
+        self._common = updates.label_block(0).astype(np.float64)
+        for label in range(1, self.labels):
+            self._common += updates.label_block(label)
+        self._common /= self.labels
+        self.width: int = self._common.shape[1]
+        # For all labels: fresh memory takes longer than the numbers that go into it.
+        self._held = np.empty_like(self._common)
+
+    def each(self) -> Iterator[Array]:
+        """The rows (n, width) of label after label, each there until the next is asked for."""
+        for label in range(self.labels):
+            yield np.subtract(self._updates.label_block(label), self._common, out=self._held)
+
+
+def _leading(blocks: _Blocks, votes: Array) -> Array:
+    """All rows' coordinates (n, R, R) on their leading right singular vectors.
+
+    Clients count by their ``votes`` (n,). By randomised iteration (Halko, Martinsson and Tropp
+    2011, algorithm 4.4), with a fixed start.
     """
-    wanted = min(width, labels)
-    sketch = np.random.default_rng(0).standard_normal((width, min(width, labels + _OVERSAMPLED)))
+    width, wanted = blocks.width, min(blocks.width, blocks.labels)
+    size = min(width, blocks.labels + _OVERSAMPLED)
+    sketch = np.random.default_rng(0).standard_normal((width, size))
     for _ in range(_POWERS):
         basis, _ = np.linalg.qr(sketch)
         sketch = np.zeros_like(basis)
-        for label in range(labels):
-            block = row(label) * scale[:, None]
-            sketch += block.T @ (block @ basis)
+        for block in blocks.each():
+            sketch += block.T @ ((votes**2)[:, None] * (block @ basis))
     basis, _ = np.linalg.qr(sketch)
-    small = np.zeros((basis.shape[1], basis.shape[1]))
-    for label in range(labels):
-        seen = (row(label) * scale[:, None]) @ basis
-        small += seen.T @ seen
-    _, turned = np.linalg.eigh(small)
-    axes: Array = basis @ turned[:, ::-1][:, :wanted]
-    return axes
+    seen = np.stack([block @ basis for block in blocks.each()], axis=1)
+    voting = (seen * votes[:, None, None]).reshape(-1, size)
+    _, turned = np.linalg.eigh(voting.T @ voting)
+    found: Array = seen @ turned[:, ::-1][:, :wanted]
+    return found
 
 
 def _claims(parts: Array, bias: Array | None) -> Array:
