@@ -30,8 +30,9 @@ _SMALL_MINORITY, _MINORITY = 0.3, 0.5
 _FEW_LABELS = 3
 # With a larger share of near-copies, clients are close by nature, as on KDD Cup 99.
 _CLOSE = 0.5
-# A copy is kept, at a part of a vote, and ranks just below the threshold, where copies are rare.
-_COPY = 0.95
+# A copy is kept, at a part of a vote, and ranks just below the threshold, where copies are rare;
+# who may be the one that the others copy ranks below these.
+_COPY, _COPIED = 0.95, 0.9
 
 
 @dataclass(frozen=True)
@@ -95,35 +96,62 @@ class LomarAuto:
                 f"{LEAST_CLIENTS}",
                 1 / groups.size,
             )
-        geometry = view.geometry
-        if len(groups.medoids) < count:
-            geometry = geometry.part(groups.medoids)
         close = bool((groups.size > 1).mean() > _CLOSE)
-        sights = self._look(geometry, names, close)
-        return _together(sights, groups, count, 0.0 if close else _COPY)
+        sights = self._look(view.geometry, groups, names, close)
+        return _together(sights, groups, close)
 
-    def _look(self, geometry: Geometry, names: list[str], close: bool) -> dict[str, Sight]:
-        """Let the views look in turn; what one flags, the next does not learn from."""
+    def _look(
+        self, everybody: Geometry, groups: copies.Groups, names: list[str], close: bool
+    ) -> dict[str, Sight]:
+        """Let the views look in turn; what one flags, the next does not learn from.
+
+        All but those that look at ``each`` see the medoids alone, and say the same of the clients
+        that these stand for.
+        """
+        geometry = everybody
+        if len(groups.medoids) < everybody.count:
+            geometry = everybody.part(groups.medoids)
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
+        each: dict[str, Sight] = {}
         few = geometry.updates.output is not None and geometry.updates.label_count <= _FEW_LABELS
         most = {name: _most(name, geometry.count, few) for name in names}
         shared: dict[str, Any] = {}
         for name in names:
-            sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
+            if VIEWS[name].each:
+                all_trusted = np.ones(everybody.count, dtype=bool)
+                each[name] = VIEWS[name].look(Seen(everybody, all_trusted, self.false_alarm, close))
+                sight = each[name].of(groups.medoids)
+            else:
+                sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
             flagged = sight.suspicion > 1
             if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
             sights[name] = sight
         for name in names:
             after = VIEWS[name].after
-            if after in sights and sights[name].found and sights[after].found:
+            if after in sights and _torn(sights[name], sights[after]):
                 others = [sights[other].suspicion > 1 for other in names if other != name]
                 left = ~np.any(others, axis=0)
                 if left.mean() > 0.5:
                     seen = Seen(geometry, left, self.false_alarm, close, shared)
                     sights[name] = _both(sights[name], VIEWS[name].look(seen))
-        return {name: _believed(name, sights, most[name]) for name in sights}
+        wide = {name: each.get(name, sight.of(groups.number)) for name, sight in sights.items()}
+        return {
+            name: _believed(name, wide, _most(name, everybody.count, few))
+            if name in each
+            else _believed(name, sights, most[name]).of(groups.number)
+            for name in sights
+        }
+
+
+def _torn(one: Sight, other: Sight) -> bool:
+    """Whether those whom ``one`` flags alone may be what those whom ``other`` flags have torn.
+
+    They are fewer than these then; a larger crowd stands for itself.
+    """
+    flagged, torn = (sight.suspicion > 1 for sight in (one, other))
+    return bool(0 < (flagged & ~torn).sum() < torn.sum())
 
 
 def _both(one: Sight, other: Sight) -> Sight:
@@ -161,23 +189,24 @@ def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
     return Sight(np.full(count, np.nan), False, notes=[note])
 
 
-def _together(
-    sights: dict[str, Sight], groups: copies.Groups, count: int, rank: float
-) -> Judgement:
-    """The views' verdicts on medoids, carried over to the clients that they stand for.
+def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> Judgement:
+    """The views' verdicts on all clients as one.
 
-    Copies have at least the suspicion ``rank``.
+    Those of a group of copies that are kept share one vote.
     """
     columns: dict[str, Vector] = {}
+    count = len(groups.number)
     suspicion = np.zeros(count)
     for name, sight in sights.items():
-        columns[f"view_{name}"] = sight.suspicion[groups.number]
+        columns[f"view_{name}"] = sight.suspicion
         # A view that found nobody ranks, and must not drown the one that did.
         part = columns[f"view_{name}"] if sight.found else 0.5 * columns[f"view_{name}"]
         suspicion = np.fmax(suspicion, part)
     copied = groups.size > 1
     crowd = groups.size >= max(copies.CROWD * count, 3)
-    suspicion = np.where(copied, np.maximum(suspicion, rank), suspicion)
+    if not close:
+        ranks = np.where(groups.middle, _COPIED, _COPY)
+        suspicion = np.where(copied, np.maximum(suspicion, ranks), suspicion)
     crowding = np.maximum(groups.size / (copies.CROWD * count), 1.01)
     suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
     keep = suspicion <= 1
@@ -199,22 +228,29 @@ def _together(
         reasons=reasons,
         columns=columns,
         notes=notes,
-        weight=1 / groups.size,
+        weight=_votes(groups, keep),
     )
+
+
+def _votes(groups: copies.Groups, keep: NDArray[np.bool_]) -> Vector:
+    """What each client's vote counts (n,): one a group, shared by those of it that are kept."""
+    kept = np.bincount(groups.number, weights=keep, minlength=len(groups.medoids))
+    found: Vector = 1 / np.where(keep, kept[groups.number], groups.size)
+    return found
 
 
 def _reason(
     client: int, sights: dict[str, Sight], groups: copies.Groups, kept: bool, crowd: bool
 ) -> str:
-    group, size = int(groups.number[client]), int(groups.size[client])
+    size = int(groups.size[client])
     others = f"one of {size} near-copies" if size > 1 else ""
     if kept:
         return f"{others}, which share one vote" if others else "within every view's threshold"
     found = []
     for name, sight in sights.items():
-        if sight.suspicion[group] > 1:
-            words = sight.words.get(group) or VIEWS[name].side
-            found.append(f"{name} {sight.suspicion[group]:.1f}: {words}")
+        if sight.suspicion[client] > 1:
+            words = sight.words.get(client) or VIEWS[name].side
+            found.append(f"{name} {sight.suspicion[client]:.1f}: {words}")
     if crowd:
         found.append(f"{others}: more than any honest clients send")
     elif others:

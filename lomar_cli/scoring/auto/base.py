@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,12 @@ class Sight:
         """Of which clients the view bears out what another says of them."""
         flagged: NDArray[np.bool_] = self.suspicion > 1
         return flagged if self.apart is None else flagged | self.apart
+
+    def of(self, rows: NDArray[np.intp]) -> Sight:
+        """The same of some clients, or of one client several times, as ``rows`` (m,) have them."""
+        words = {i: self.words[int(row)] for i, row in enumerate(rows) if int(row) in self.words}
+        apart = None if self.apart is None else self.apart[rows]
+        return replace(self, suspicion=self.suspicion[rows], words=words, apart=apart)
 
 
 View = Callable[[Seen], Sight]

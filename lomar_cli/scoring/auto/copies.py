@@ -19,6 +19,9 @@ from lomar_cli.scoring.geometry import Geometry
 # noise lies at 0.02 from its original, two such at 0.028 from each other; honest clients were
 # found at 0.038 and more.
 NEAR = 0.033
+# The original is nearer to its copies than these are to each other: its sum of squared distances in
+# the group is at most two thirds of theirs, and of nobody's where all are equally far.
+_MIDDLE = 0.8
 # So many copies are no frame around a victim any more: at most one honest client is among them.
 CROWD = 0.2
 
@@ -26,11 +29,13 @@ CROWD = 0.2
 @dataclass(frozen=True)
 class Groups:
     """``number`` (n,) is each client's group, ``size`` (n,) how many are in it, ``medoids`` the
-    clients (groups,) that stand for them, in order of their groups' numbers."""
+    clients (groups,) that stand for them, in order of their groups' numbers. ``middle`` (n,) marks
+    who may be the one that the others of its group copy."""
 
     number: NDArray[np.intp]
     size: NDArray[np.intp]
     medoids: NDArray[np.intp]
+    middle: NDArray[np.bool_]
 
 
 def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
@@ -57,8 +62,13 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
     number = np.argsort(np.argsort(first))[number]
     size = np.bincount(number)
     medoids = np.empty(len(size), np.intp)
+    middle = np.zeros(count, dtype=bool)
     for group in range(len(size)):
         members = np.flatnonzero(number == group)
-        inside = squares[np.ix_(members, members)].sum(axis=1) if len(members) > 2 else [0.0]
-        medoids[group] = members[int(np.argmin(inside))]
-    return Groups(number.astype(np.intp), size[number], medoids)
+        medoids[group] = members[0]
+        if len(members) > 2:
+            inside = squares[np.ix_(members, members)].sum(axis=1)
+            medoids[group] = members[int(np.argmin(inside))]
+            least, next_least = np.partition(inside, 1)[:2]
+            middle[medoids[group]] = least < _MIDDLE * next_least
+    return Groups(number.astype(np.intp), size[number], medoids, middle)

@@ -20,7 +20,8 @@ class ViewEntry:
     With fewer clients than ``small``, honest ones with the same major label look like a minority of
     attackers to it, so that it is not believed alone where it flags three in ten. ``course`` says
     that it asks for ``geometry.course``. Where the view ``after`` finds somebody, this one looks
-    again without these, and flags only whom it flags both times.
+    again without these, and flags only whom it flags both times. One that looks at ``each`` client
+    by itself, whoever is near it, is shown all near-copies, where the others see one of each.
     """
 
     look: View
@@ -29,6 +30,7 @@ class ViewEntry:
     small: int = 50
     course: bool = False
     after: str = ""
+    each: bool = False
 
 
 VIEWS: dict[str, ViewEntry] = {
@@ -37,8 +39,10 @@ VIEWS: dict[str, ViewEntry] = {
     "mean": ViewEntry(mean, "thin", "in a thinner region than others"),
     "direction": ViewEntry(direction, "direction", "points against the round", course=True),
     "projection": ViewEntry(projection, "direction", "pulls against the round", course=True),
-    "signs": ViewEntry(signs, "signs", "signs unlike the others'", course=True),
-    "quiet": ViewEntry(quiet, "signs", "moves parameters that the others leave alone", course=True),
+    "signs": ViewEntry(signs, "signs", "signs unlike the others'", course=True, each=True),
+    "quiet": ViewEntry(
+        quiet, "signs", "moves parameters that the others leave alone", course=True, each=True
+    ),
     "rest": ViewEntry(rest, "rest", "its labels do not explain its update", after="mix"),
     "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
 }

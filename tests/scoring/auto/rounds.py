@@ -77,10 +77,15 @@ def appended(updates, rows, names):
     )
 
 
-def copies_of(updates, rows, seed=0, jitter=0.02):
-    """Flat near-copies of these clients: moved by ``jitter`` of their own length."""
+def copies_of(updates, rows, seed=0, jitter=0.02, careful=True):
+    """Flat near-copies of these clients: moved by ``jitter`` of their own length.
+
+    ``careful`` ones move only what their victim moved.
+    """
     victims = flat(updates)[rows]
     noise = np.random.default_rng(seed).standard_normal(victims.shape)
+    if careful:
+        noise *= victims != 0
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     return victims + jitter * np.linalg.norm(victims, axis=1, keepdims=True) * noise
 

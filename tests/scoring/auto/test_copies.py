@@ -74,7 +74,8 @@ def test_nobody_is_grouped_with_nobody_near_or_all_the_same():
 
 @pytest.mark.parametrize("scheme", ["0", "0.5", "0.9"])
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
-def test_near_copies_do_not_get_their_victims_removed(scheme, share):
+@pytest.mark.parametrize("careful", [True, False])
+def test_near_copies_do_not_get_their_victims_removed(scheme, share, careful):
     """Two copies each, of clients that hold the label 4 first; attackers are a share of all."""
     lost = []
     for seed in (1, 2):
@@ -84,7 +85,7 @@ def test_near_copies_do_not_get_their_victims_removed(scheme, share):
         victims = np.argsort(-bias, kind="stable")[: many // 2]
         framed = appended(
             updates,
-            copies_of(updates, np.repeat(victims, 2), seed),
+            copies_of(updates, np.repeat(victims, 2), seed, careful=careful),
             [f"x{i}" for i in range(2 * len(victims))],
         )
         said = auto(framed)
@@ -93,7 +94,13 @@ def test_near_copies_do_not_get_their_victims_removed(scheme, share):
         number = np.concatenate([np.arange(100), np.repeat(victims, 2)])
         for victim in victims:
             members = number == victim
-            assert (said.weight[members] <= 0.34).all()
+            kept = members & said.keep
+            assert (said.weight[kept] <= 1 / kept.sum()).all()
+            assert (said.weight[members & ~said.keep] <= 0.34).all()
+        if not careful and scheme != "0":
+            # They move what their victims leave alone: at lambda 0 of digits next to nothing.
+            assert not said.keep[100:].any()
+            assert (said.weight[victims] == 1).all()
         assert (said.weight <= 1).all()
     assert np.mean(lost) <= 0.02, lost
 
@@ -110,6 +117,36 @@ def test_weights_of_a_group_sum_to_one_vote(scheme):
         assert said.weight[number == group].sum() == pytest.approx(1)
     assert any("near-copies" in note for note in said.notes)
     assert "share one vote" in said.reasons[5] and "share one vote" not in said.reasons[6]
+
+
+@pytest.mark.parametrize("many", [2, 3, 7])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_one_that_others_copy_ranks_below_them(many, turned):
+    updates, _ = digits("0.5", 3)
+    framed = appended(
+        updates, copies_of(updates, np.repeat([5], many)), [f"x{i}" for i in range(many)]
+    )
+    place = 5
+    if turned:
+        framed = framed.rows(np.arange(100 + many)[::-1].copy())
+        place = 94 + many
+    groups = find(Geometry(framed))
+    assert np.flatnonzero(groups.middle).tolist() == [place]
+    said = auto(framed)
+    assert said.keep[place]
+    others = (groups.size > 1) & (np.arange(100 + many) != place)
+    assert (said.suspicion[others] > said.suspicion[place]).all()
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.02])
+def test_of_two_or_of_the_very_same_nobody_is_the_one_that_is_copied(jitter):
+    updates, _ = digits("0.5", 3)
+    many = 4 if jitter == 0 else 1
+    framed = appended(
+        updates, copies_of(updates, np.repeat([5], many), jitter=jitter), list("abcd")[:many]
+    )
+    groups = find(Geometry(framed))
+    assert groups.size[5] == many + 1 and not groups.middle.any()
 
 
 def test_without_copies_everybody_has_a_whole_vote():
