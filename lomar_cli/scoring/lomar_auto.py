@@ -30,8 +30,8 @@ _SMALL_MINORITY, _MINORITY = 0.3, 0.5
 _FEW_LABELS = 3
 # With a larger share of near-copies, clients are close by nature, as on KDD Cup 99.
 _CLOSE = 0.5
-# A copy is kept, at a part of a vote, and ranks just below the threshold, where copies are rare;
-# who may be the one that the others copy ranks below these.
+# A copy is kept, at a part of a vote, and ranks just below the threshold, where copies are rare or
+# it is the very same as another; who may be the one that the others copy ranks below these.
 _COPY, _COPIED = 0.95, 0.9
 
 
@@ -204,9 +204,9 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> J
         suspicion = np.fmax(suspicion, part)
     copied = groups.size > 1
     crowd = groups.size >= max(copies.CROWD * count, 3)
-    if not close:
-        ranks = np.where(groups.middle, _COPIED, _COPY)
-        suspicion = np.where(copied, np.maximum(suspicion, ranks), suspicion)
+    ranked = groups.same if close else copied
+    ranks = np.where(groups.middle, _COPIED, _COPY)
+    suspicion = np.where(ranked, np.maximum(suspicion, ranks), suspicion)
     crowding = np.maximum(groups.size / (copies.CROWD * count), 1.01)
     suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
     keep = suspicion <= 1

@@ -19,6 +19,9 @@ from lomar_cli.scoring.geometry import Geometry
 # noise lies at 0.02 from its original, two such at 0.028 from each other; honest clients were
 # found at 0.038 and more.
 NEAR = 0.033
+# Nearer than this share, also where clients are close by nature, they are the same: no two honest
+# ones were found below 0.012.
+SAME = 1e-3
 # The original is nearer to its copies than these are to each other: its sum of squared distances in
 # the group is at most two thirds of theirs, and of nobody's where all are equally far.
 _MIDDLE = 0.8
@@ -30,12 +33,14 @@ CROWD = 0.2
 class Groups:
     """``number`` (n,) is each client's group, ``size`` (n,) how many are in it, ``medoids`` the
     clients (groups,) that stand for them, in order of their groups' numbers. ``middle`` (n,) marks
-    who may be the one that the others of its group copy."""
+    who may be the one that the others of its group copy, ``same`` (n,) who is the same as another.
+    """
 
     number: NDArray[np.intp]
     size: NDArray[np.intp]
     medoids: NDArray[np.intp]
     middle: NDArray[np.bool_]
+    same: NDArray[np.bool_]
 
 
 def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
@@ -46,6 +51,7 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
     number = np.arange(count)
     near = [(squares[i] <= np.minimum(limits[i], limits) ** 2).sum() > 1 for i in range(count)]
     rows = np.flatnonzero(near)
+    same = np.zeros(count, dtype=bool)
     if len(rows) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform
@@ -57,6 +63,8 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
         np.fill_diagonal(among, 0.0)
         tree = linkage(squareform(among, checks=False), "complete")
         number[rows] = count + fcluster(tree, 1.0, "distance")
+        np.fill_diagonal(among, np.inf)
+        same[rows] = among.min(axis=1) <= SAME / NEAR
     # Groups are numbered by their first member, so that without copies they are the clients.
     _, first, number = np.unique(number, return_index=True, return_inverse=True)
     number = np.argsort(np.argsort(first))[number]
@@ -71,4 +79,4 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
             medoids[group] = members[int(np.argmin(inside))]
             least, next_least = np.partition(inside, 1)[:2]
             middle[medoids[group]] = least < _MIDDLE * next_least
-    return Groups(number.astype(np.intp), size[number], medoids, middle)
+    return Groups(number.astype(np.intp), size[number], medoids, middle, same)

@@ -149,6 +149,19 @@ def test_of_two_or_of_the_very_same_nobody_is_the_one_that_is_copied(jitter):
     assert groups.size[5] == many + 1 and not groups.middle.any()
 
 
+def test_the_very_same_rank_high_where_clients_are_close_by_nature():
+    rng = np.random.default_rng(1)
+    centres = np.repeat(rng.standard_normal((20, 40)), 3, axis=0)
+    flat = centres + 0.01 * rng.standard_normal((60, 40))
+    everybody = np.vstack([flat, np.repeat(flat[[7]], 5, axis=0)])
+    groups = find(Geometry(from_matrix(everybody)))
+    assert (groups.size > 1).mean() > 0.5 and len(groups.medoids) == 20
+    assert np.flatnonzero(groups.same).tolist() == [7, 60, 61, 62, 63, 64]
+    said = auto(from_matrix(everybody))
+    assert said.suspicion[groups.same].min() >= 0.95
+    assert np.median(said.suspicion[~groups.same]) < 0.9
+
+
 def test_without_copies_everybody_has_a_whole_vote():
     said = auto(digits("0", 3)[0])
     assert (said.weight == 1).all()
