@@ -18,8 +18,6 @@ Vector = NDArray[np.float64]
 START = 0.55
 # The share of clean clients that the constants of the views were chosen for.
 USUAL_FALSE_ALARM = 0.01
-# So much of the width is enough for the first beyond a gap, where a crowd lies beyond all of it.
-_FIRST = 0.6
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,12 @@ class Split:
     found: bool
 
 
-def split(
-    values: Vector, width: float, gap: float, false_alarm: float, crowd: bool = False
-) -> Split:
+def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split:
     """Search for the first value that is far from the core and from the value before it.
 
     ``width`` and ``gap`` are in units of the core's spread; ``width`` grows for small rounds,
     whose spread is known less well, and with a smaller ``false_alarm``. Without a spread (most
     values equal), or where the first 55 % are not alike themselves, nobody is found.
-
-    With ``crowd`` it also stops at a gap that lies nearer, if most of those beyond it do not; they
-    begin at the widest gap in their lower half then, as the first may be the end of the core.
     """
     count = len(values)
     ordered = np.sort(values)
@@ -57,18 +50,13 @@ def split(
     agrees = ordered[start - 1] <= centre + usual * spread
     for i in range(start if agrees else count, count):
         centre, spread = _core(ordered[:i])
-        if not (spread > 0 and ordered[i] - ordered[i - 1] > gap * spread):
-            continue
-        reach = factor * spread
-        if ordered[i] > centre + reach:
+        if (
+            spread > 0
+            and ordered[i] > centre + factor * spread
+            and ordered[i] - ordered[i - 1] > gap * spread
+        ):
             limit = (ordered[i] + ordered[i - 1]) / 2
             break
-        if crowd and ordered[i] > centre + _FIRST * reach:
-            half = (count - i) // 2
-            if _quantile(ordered[i:], 0.5) > centre + reach:
-                first = i + int(np.argmax(np.diff(ordered[i - 1 : i + half + 1])))
-                limit = (ordered[first] + ordered[first - 1]) / 2
-                break
     else:
         centre, spread = _core(ordered)
     found = bool(np.isfinite(limit))

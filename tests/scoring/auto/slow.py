@@ -23,11 +23,10 @@ def core(values):
     return centre, spread
 
 
-def cut(values, width, gap, false_alarm=0.01, crowd=False):
+def cut(values, width, gap, false_alarm=0.01):
     """The forward search: (indices beyond the cut, limit, the core's centre).
 
-    Limit None: nobody. With ``crowd``, a gap from 0.6 of the width on will do where the median of
-    all beyond it lies beyond the width.
+    Limit None: nobody.
     """
     count = len(values)
     order = sorted(range(count), key=lambda i: values[i])
@@ -42,26 +41,14 @@ def cut(values, width, gap, false_alarm=0.01, crowd=False):
         centre, spread = core(inside)
         new = values[order[size]]
         far = new > centre + width * (1 + 10 / count) * strict * spread
-        apart = spread > 0 and new - inside[-1] > gap * spread
-        if apart and far:
+        if spread > 0 and far and new - inside[-1] > gap * spread:
             return set(order[size:]), (new + inside[-1]) / 2, centre
-        reach = width * (1 + 10 / count) * strict * spread
-        outside = [values[i] for i in order[size:]]
-        near_enough = crowd and apart and new > centre + 0.6 * reach
-        if near_enough and quantile(outside, 0.5) > centre + reach:
-            # The widest gap up to the middle one of those beyond.
-            ways = []
-            for at in range(size, size + len(outside) // 2 + 1):
-                if at < count:
-                    ways.append((values[order[at]] - values[order[at - 1]], -at))
-            at = -max(ways)[1]
-            return set(order[at:]), (values[order[at]] + values[order[at - 1]]) / 2, centre
     return set(), None, core(values)[0]
 
 
-def suspicions(values, width, gap, false_alarm=0.01, crowd=False):
+def suspicions(values, width, gap, false_alarm=0.01):
     """The same as suspicions: 1 at the limit, 0 at the centre and below."""
-    flagged, limit, centre = cut(values, width, gap, false_alarm, crowd)
+    flagged, limit, centre = cut(values, width, gap, false_alarm)
     if limit is None:
         _, spread = core(values)
         strict = norm.ppf(1 - false_alarm / 10) / norm.ppf(0.999)

@@ -36,16 +36,12 @@ def test_it_is_the_counts_by_hand(kind):
     flat = a_round(3, kind)
     zeros = [sum(v == 0 for v in one) / SIZE for one in flat.tolist()]
     positive = [sum(v > 0 for v in one) / sum(v != 0 for v in one) for one in flat.tolist()]
-    expected, flagged, asked = np.zeros(COUNT), set(), []
+    expected, flagged = np.zeros(COUNT), set()
     for shares in (zeros, positive):
-        if max(abs(one - np.median(shares)) for one in shares) >= signs._LEAST:
-            asked.append((off(shares), (6.0, 1.5)))
-    assert len(asked) == 1 + (kind == "no zeros")
-    if len(asked) == 2:
-        one, other = (np.array(v) / max(np.median(v), 0.002) for v, _ in asked)
-        asked.append((np.sqrt(one**2 + other**2).tolist(), (4.5, 1.5)))
-    for values, constants in asked:
-        said, beyond = slow.suspicions(values, *constants, crowd=True)
+        values = off(shares)
+        if max(abs(one - np.median(shares)) for one in shares) < signs._LEAST:
+            continue
+        said, beyond = slow.suspicions(values, *signs._CONSTANTS)
         flagged |= beyond
         expected = np.maximum(expected, said if beyond else 0.5 * said)
     sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
