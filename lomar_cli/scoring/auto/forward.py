@@ -18,6 +18,9 @@ Vector = NDArray[np.float64]
 START = 0.55
 # The share of clean clients that the constants of the views were chosen for.
 USUAL_FALSE_ALARM = 0.01
+# Where nobody is found, ranks are by the spread of so many; so many spreads are next to the
+# threshold, and nobody comes nearer.
+_MOST, _SPREADS, _NEXT = 0.8, 10.0, 0.98
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,20 @@ def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split
             return Split(np.zeros(count), False)
         limit = centre + beyond
     return Split(np.maximum((values - centre) / (limit - centre), 0.0), found)
+
+
+def ranked(suspicion: Vector) -> Vector:
+    """Suspicions (n,) of a view that found nobody, those higher that stand apart from the most.
+
+    A group that ends the search nowhere widens the scale of its own suspicion, and would rank
+    below the single outliers of other views. For views by what honest clients have alike.
+    """
+    ordered = np.sort(suspicion)
+    centre, spread = _core(ordered[: int(np.ceil(_MOST * len(ordered)))])
+    if spread <= 0:
+        return suspicion
+    apart: Vector = np.minimum((suspicion - centre) / (_SPREADS * spread), _NEXT)
+    return np.maximum(suspicion, apart)
 
 
 def _strictness(false_alarm: float) -> float:

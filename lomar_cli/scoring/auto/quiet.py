@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
-from lomar_cli.scoring.auto.forward import split
+from lomar_cli.scoring.auto.forward import ranked, split
 
 _CONSTANTS = (6.0, 1.5)
 # With a smaller share of such parameters in the model nothing is said.
@@ -37,4 +37,5 @@ def quiet(seen: Seen) -> Sight:
         f"{usual:.0%}"
         for i in np.flatnonzero(flagged)
     }
-    return Sight(suspicion, bool(flagged.any()), words)
+    found_any = bool(flagged.any())
+    return Sight(suspicion if found_any else ranked(suspicion), found_any, words)

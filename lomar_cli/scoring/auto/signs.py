@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
-from lomar_cli.scoring.auto.forward import split
+from lomar_cli.scoring.auto.forward import ranked, split
 
 _CONSTANTS = (6.0, 1.5)
 # A difference of less than this share of the parameters is not looked at.
@@ -40,7 +40,8 @@ def signs(seen: Seen) -> Sight:
         suspicion = np.fmax(suspicion, found.suspicion if found.found else 0.5 * found.suspicion)
     if not judged:
         return cannot(count, "signs are shared alike by all clients")
-    return Sight(suspicion, bool((suspicion > 1).any()), words)
+    found_any = bool((suspicion > 1).any())
+    return Sight(suspicion if found_any else ranked(suspicion), found_any, words)
 
 
 def _off(shares: Vector) -> Vector:

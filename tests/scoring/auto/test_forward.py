@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lomar_cli.scoring.auto.forward import split
+from lomar_cli.scoring.auto.forward import ranked, split
 from tests.scoring.auto import slow
 
 ROUNDS = st.tuples(st.integers(10, 60), st.integers(0, 2**32 - 1), st.floats(0, 0.44))
@@ -54,6 +54,24 @@ def test_outliers_up_to_44_percent_do_not_hide_each_other(share, step):
     for seed in range(10):
         values, bad = drawn(100, seed, share, step)
         np.testing.assert_array_equal(split(values, 4.5, 1.0, 0.01).suspicion > 1, bad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays.arrays(np.float64, st.integers(10, 60), elements=st.floats(0, 0.99)))
+def test_ranks_where_nobody_is_found_are_the_slow_ones(suspicion):
+    found = ranked(suspicion)
+    np.testing.assert_allclose(found, slow.ranked(suspicion.tolist()), rtol=1e-9, atol=1e-12)
+    assert (found >= suspicion).all() and (found < 1).all()
+
+
+def test_a_group_that_hides_from_the_search_outranks_its_scale():
+    """A fifth of a round, each a little further than the last: no gap, and a wide spread."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([0.05 * np.abs(rng.standard_normal(80)), np.linspace(0.1, 0.5, 20)])
+    found = split(values, 6.0, 1.5, 0.01)
+    assert not found.found and np.median(found.suspicion[80:]) < 0.4
+    assert np.median(ranked(found.suspicion)[80:]) > 0.6
+    assert ranked(found.suspicion)[:80].max() < 0.4
 
 
 def test_median_and_mad_over_everybody_are_masked_where_it_is_not():

@@ -54,6 +54,8 @@ def test_it_is_the_counts_by_hand(made_up):
     values, share = stirred(flat)
     assert share > quiet._LEAST_QUIET
     expected, beyond = slow.suspicions(values, *quiet._CONSTANTS)
+    if not beyond:
+        expected = slow.ranked(expected)
     sight = looked(flat)
     np.testing.assert_allclose(sight.suspicion, expected, rtol=1e-9, atol=1e-12)
     assert set(sight.words) == beyond == set(range(COUNT - made_up, COUNT))

@@ -44,6 +44,8 @@ def test_it_is_the_counts_by_hand(kind):
         said, beyond = slow.suspicions(values, *signs._CONSTANTS)
         flagged |= beyond
         expected = np.maximum(expected, said if beyond else 0.5 * said)
+    if not flagged:
+        expected = slow.ranked(expected.tolist())
     sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
     np.testing.assert_allclose(sight.suspicion, expected, rtol=1e-9, atol=1e-12)
     assert set(sight.words) == flagged == set(np.flatnonzero(sight.suspicion > 1))
