@@ -130,7 +130,7 @@ class LomarAuto:
             sights[name] = sight
         for name in names:
             after = VIEWS[name].after
-            if after in sights and _torn(sights[name], sights[after]):
+            if after in sights and sights[name].found and sights[after].found:
                 others = [sights[other].suspicion > 1 for other in names if other != name]
                 left = ~np.any(others, axis=0)
                 if left.mean() > 0.5:
@@ -143,15 +143,6 @@ class LomarAuto:
             else _believed(name, sights, most[name]).of(groups.number)
             for name in sights
         }
-
-
-def _torn(one: Sight, other: Sight) -> bool:
-    """Whether those whom ``one`` flags alone may be what those whom ``other`` flags have torn.
-
-    They are fewer than these then; a larger crowd stands for itself.
-    """
-    flagged, torn = (sight.suspicion > 1 for sight in (one, other))
-    return bool(0 < (flagged & ~torn).sum() < torn.sum())
 
 
 def _both(one: Sight, other: Sight) -> Sight:

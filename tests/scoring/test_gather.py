@@ -10,6 +10,7 @@ from lomar_cli.files.updates import OutputLayer
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.judge import judge
 from lomar_cli.scoring.lomar import Lomar
+from lomar_cli.stages import score as score_stage
 from lomar_cli.stages.gather import Gather
 from lomar_cli.stages.score import score
 from tests.making import write_round
@@ -97,6 +98,30 @@ def test_noise_is_judged_the_same_however_it_is_read(method, tmp_path):
     for name in [n for n, values in whole.columns.items() if np.asarray(values).dtype.kind == "f"]:
         near = {"rtol": 1e-5, "atol": 1e-5, "err_msg": name}
         np.testing.assert_allclose(parts.columns[name], whole.columns[name], **near)
+
+
+@pytest.mark.parametrize(
+    ("method", "stays"),
+    [("krum", True), ("lomar", True), ("lomar-auto", True), ("dnc", False), ("none", False)],
+)
+def test_a_large_round_stays_in_its_file_where_distances_are_nearly_all(
+    method, stays, tmp_path, monkeypatch
+):
+    path, _ = made_round(tmp_path, clients=40)
+    in_memory = score(path, name=method)
+    monkeypatch.setattr("lomar_cli.stages.score._HELD", 2**16)
+    seen = []
+    own = score_stage.screened_round
+
+    def watched(found, *given):
+        seen.append(found.updates.streamed)
+        return own(found, *given)
+
+    monkeypatch.setattr(score_stage, "screened_round", watched)
+    said = score(path, name=method)
+    assert seen == [stays]
+    assert said.keep.tolist() == in_memory.keep.tolist()
+    np.testing.assert_allclose(said.suspicion, in_memory.suspicion, rtol=1e-5, atol=1e-5)
 
 
 def test_hostile_rows_reach_nobody_and_are_no_distances(tmp_path):
