@@ -201,7 +201,13 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> J
     crowding = np.maximum(groups.size / (copies.CROWD * count), 1.01)
     suspicion = np.where(crowd, np.maximum(suspicion, crowding), suspicion)
     keep = suspicion <= 1
-    reasons = [_reason(i, sights, groups, bool(keep[i]), bool(crowd[i])) for i in range(count)]
+    votes = _votes(groups, keep)
+    reasons = [
+        _kept(int(groups.size[i]), float(votes[i]))
+        if keep[i]
+        else _reason(i, sights, int(groups.size[i]), bool(crowd[i]))
+        for i in range(count)
+    ]
     # Views that look at the same thing may give the same reason for not looking.
     notes = list(dict.fromkeys(note for sight in sights.values() for note in sight.notes))
     shared = len(np.unique(groups.number[copied]))
@@ -219,7 +225,7 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> J
         reasons=reasons,
         columns=columns,
         notes=notes,
-        weight=_votes(groups, keep),
+        weight=votes,
     )
 
 
@@ -230,13 +236,18 @@ def _votes(groups: copies.Groups, keep: NDArray[np.bool_]) -> Vector:
     return found
 
 
-def _reason(
-    client: int, sights: dict[str, Sight], groups: copies.Groups, kept: bool, crowd: bool
-) -> str:
-    size = int(groups.size[client])
+def _kept(size: int, vote: float) -> str:
+    """Why a client is kept, one of so many near-copies."""
+    if size == 1:
+        return "within every view's threshold"
+    if vote == 1:
+        return f"one of {size} near-copies, of which the others are removed"
+    return f"one of {size} near-copies, which share one vote"
+
+
+def _reason(client: int, sights: dict[str, Sight], size: int, crowd: bool) -> str:
+    """Why a client is removed."""
     others = f"one of {size} near-copies" if size > 1 else ""
-    if kept:
-        return f"{others}, which share one vote" if others else "within every view's threshold"
     found = []
     for name, sight in sights.items():
         if sight.suspicion[client] > 1:

@@ -101,6 +101,8 @@ def test_near_copies_do_not_get_their_victims_removed(scheme, share, careful):
             # They move what their victims leave alone: at lambda 0 of digits next to nothing.
             assert not said.keep[100:].any()
             assert (said.weight[victims] == 1).all()
+            assert "of which the others are removed" in said.reasons[victims[0]]
+            assert said.reasons[100].endswith("; one of 3 near-copies")
         assert (said.weight <= 1).all()
     assert np.mean(lost) <= 0.02, lost
 
