@@ -106,11 +106,13 @@ class LomarAuto:
         """Let the views look in turn; what one flags, the next does not learn from.
 
         All but those that look at ``each`` see the medoids alone, and say the same of the clients
-        that these stand for.
+        that these stand for. Those see everybody, but of a crowd of copies its medoid alone, too.
         """
         geometry = everybody
         if len(groups.medoids) < everybody.count:
             geometry = everybody.part(groups.medoids)
+        shown, places = groups.shown()
+        apart = everybody if len(shown) == everybody.count else everybody.part(shown)
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}
@@ -119,8 +121,9 @@ class LomarAuto:
         shared: dict[str, Any] = {}
         for name in names:
             if VIEWS[name].each:
-                all_trusted = np.ones(everybody.count, dtype=bool)
-                each[name] = VIEWS[name].look(Seen(everybody, all_trusted, self.false_alarm, close))
+                all_trusted = np.ones(apart.count, dtype=bool)
+                seen_all = Seen(apart, all_trusted, self.false_alarm, close)
+                each[name] = VIEWS[name].look(seen_all).of(places)
                 sight = each[name].of(groups.medoids)
             else:
                 sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
@@ -136,9 +139,13 @@ class LomarAuto:
                 if left.mean() > 0.5:
                     seen = Seen(geometry, left, self.false_alarm, close, shared)
                     sights[name] = _both(sights[name], VIEWS[name].look(seen))
-        wide = {name: each.get(name, sight.of(groups.number)) for name, sight in sights.items()}
+        wide = {
+            name: each[name] if name in each else sight.of(groups.number)
+            for name, sight in sights.items()
+        }
+        votes = 1 / groups.size
         return {
-            name: _believed(name, wide, _most(name, everybody.count, few))
+            name: _believed(name, wide, most[name], votes)
             if name in each
             else _believed(name, sights, most[name]).of(groups.number)
             for name in sights
@@ -157,21 +164,26 @@ def _most(name: str, count: int, few_labels: bool) -> float:
     return (_SMALL_MINORITY if small else _MINORITY) * count
 
 
-def _believed(name: str, sights: dict[str, Sight], most: float) -> Sight:
+def _believed(
+    name: str, sights: dict[str, Sight], most: float, votes: Vector | None = None
+) -> Sight:
     """The sight, or none where it flags too many for a minority and no view of another kind does.
 
     A group with one major label is tight, or thin, by itself; attackers tend to be more than that.
+    Clients count by their ``votes`` (n,), None stands for 1 each.
     """
     flagged = sights[name].suspicion > 1
     count = len(flagged)
-    if flagged.sum() < most:
+    votes = np.ones(count) if votes is None else votes
+    many = float(votes[flagged].sum())
+    if many < most:
         return sights[name]
     seconded = any(
         (flagged & other.seconded).sum() >= 0.9 * flagged.sum()
         for key, other in sights.items()
         if VIEWS[key].kind != VIEWS[name].kind
     )
-    if seconded and flagged.sum() < _MINORITY * count:
+    if seconded and many < _MINORITY * votes.sum():
         return sights[name]
     note = (
         f"the view '{name}' alone would flag {int(flagged.sum())} of {count} clients, too many to "
@@ -194,7 +206,7 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> J
         part = columns[f"view_{name}"] if sight.found else 0.5 * columns[f"view_{name}"]
         suspicion = np.fmax(suspicion, part)
     copied = groups.size > 1
-    crowd = groups.size >= max(copies.CROWD * count, 3)
+    crowd = groups.crowd
     ranked = groups.same if close else copied
     ranks = np.where(groups.middle, _COPIED, _COPY)
     suspicion = np.where(ranked, np.maximum(suspicion, ranks), suspicion)

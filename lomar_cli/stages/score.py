@@ -17,7 +17,7 @@ from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
-from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
+from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, as_paths, open_rounds
 from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from lomar_cli.stages.holdout import HeldOut
 
 # A larger round stays in its file, however much memory there is, for methods that look at distances
-# and little else: these are made while it is read and checked, in half the time (measured).
+# and little else: these are made while it is read and checked, in half the time (measured). Not so
+# where labels lie across the file, of which views read all several times.
 _HELD = 256 * 2**20
 
 
@@ -98,7 +99,7 @@ def score(
     adder = adder_on(device if here else "cpu")
     gather = Gather(layers, memory, jobs, adder, by_label) if by_distance and here else None
     held = memory
-    if gather is not None and not getattr(made, "reads_columns", False):
+    if gather is not None and not getattr(made, "reads_columns", False) and _by_row(paths):
         held = min(memory, _HELD)
     with contextlib.ExitStack() as stack:
         opened = open_rounds(paths, held, consumer=gather, updates=here)
@@ -130,6 +131,14 @@ def score(
     if plot is not None and drawn is not None:
         atomic_bytes(plot, drawn, force)
     return scores
+
+
+def _by_row(paths: Paths) -> bool:
+    """Whether what a label owns lies together in files of a large round, quick to be read."""
+    if sum(path.stat().st_size for path in as_paths(paths) if path.is_file()) <= _HELD:
+        return False
+    with open_rounds(paths, verify=False, updates=False) as found:
+        return found.head.output is None or found.head.output.label_axis == 0
 
 
 def _drawn(plot: Path, scores: Scores, screened: Screened) -> bytes:

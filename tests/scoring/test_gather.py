@@ -124,6 +124,20 @@ def test_a_large_round_stays_in_its_file_where_distances_are_nearly_all(
     np.testing.assert_allclose(said.suspicion, in_memory.suspicion, rtol=1e-5, atol=1e-5)
 
 
+def test_a_large_round_whose_labels_lie_across_the_file_is_held(tmp_path, monkeypatch):
+    path, _ = made_round(tmp_path, axis=1, clients=40)
+    monkeypatch.setattr("lomar_cli.stages.score._HELD", 2**16)
+    seen = []
+    own = score_stage.screened_round
+    monkeypatch.setattr(
+        score_stage,
+        "screened_round",
+        lambda found, *given: seen.append(found.updates.streamed) or own(found, *given),
+    )
+    score(path, name="lomar-auto")
+    assert seen == [False]
+
+
 def test_hostile_rows_reach_nobody_and_are_no_distances(tmp_path):
     rng = np.random.default_rng(0)
     array = rng.normal(size=(12, 4, 40)).astype(np.float32)

@@ -18,7 +18,8 @@ Vector = NDArray[np.float64]
 class Seen:
     """What a view may look at.
 
-    ``geometry`` is that of n clients, of which near-copies appear once. ``trusted`` (n,) marks
+    ``geometry`` is that of n clients, of which near-copies appear once, but for views that look at
+    each client by itself (``ViewEntry.each``). ``trusted`` (n,) marks
     those that no earlier view has flagged; ``false_alarm`` is the share of clean clients that may
     be removed. ``close`` says that most clients of the round are near-copies of others, so that
     being close is no sign. ``shared`` holds, by name, what one view worked out for the next.

@@ -1,9 +1,9 @@
 """Near-copies share one vote.
 
 A client that is framed by near-copies of its update is tight among them and would be removed as a
-sybil. So copies are found first and judged as one client, their medoid; each of them then carries
-its part of one vote (``weight``). Complete linkage: any two of a group are near-copies, so that no
-bridge of sybils joins honest clients.
+sybil. So copies are found first and judged as one client, their medoid, by all views but those that
+look at each client by itself; those that are kept share one vote (``weight``). Complete linkage:
+any two of a group are near-copies, so that no bridge of sybils joins honest clients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEAR = 0.033
 # ones were found below 0.012.
 SAME = 1e-3
 # The original is nearer to its copies than these are to each other: its sum of squared distances in
-# the group is at most two thirds of theirs, and of nobody's where all are equally far.
+# the group is at most two thirds of any copy's.
 _MIDDLE = 0.8
 # So many copies are no frame around a victim any more: at most one honest client is among them.
 CROWD = 0.2
@@ -41,6 +41,22 @@ class Groups:
     medoids: NDArray[np.intp]
     middle: NDArray[np.bool_]
     same: NDArray[np.bool_]
+
+    @property
+    def crowd(self) -> NDArray[np.bool_]:
+        """Who (n,) is one of so many copies that they are no frame around a victim any more."""
+        found: NDArray[np.bool_] = self.size >= max(CROWD * len(self.size), 3)
+        return found
+
+    def shown(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """All clients, but of a crowd its medoid alone, as rows (m,) of the round.
+
+        And who stands for each client, as places (n,) among these.
+        """
+        kept = ~self.crowd
+        kept[self.medoids] = True
+        own = np.where(kept, np.arange(len(kept)), self.medoids[self.number])
+        return np.flatnonzero(kept), (np.cumsum(kept) - 1)[own]
 
 
 def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
@@ -74,7 +90,10 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
     for group in range(len(size)):
         members = np.flatnonzero(number == group)
         medoids[group] = members[0]
-        if len(members) > 2:
+        if len(members) == 2:
+            # Neither is in the middle: who is nearer to everybody, as their order must not decide.
+            medoids[group] = members[int(np.argmin(squares[members].sum(axis=1)))]
+        elif len(members) > 2:
             inside = squares[np.ix_(members, members)].sum(axis=1)
             medoids[group] = members[int(np.argmin(inside))]
             least, next_least = np.partition(inside, 1)[:2]

@@ -19,8 +19,9 @@ START = 0.55
 # The share of clean clients that the constants of the views were chosen for.
 USUAL_FALSE_ALARM = 0.01
 # Where nobody is found, ranks are by the spread of so many; so many spreads are next to the
-# threshold, and nobody comes nearer.
+# threshold, and nobody is raised nearer.
 _MOST, _SPREADS, _NEXT = 0.8, 10.0, 0.98
+_NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def ranked(suspicion: Vector) -> Vector:
     """
     ordered = np.sort(suspicion)
     centre, spread = _core(ordered[: int(np.ceil(_MOST * len(ordered)))])
-    if spread <= 0:
+    if spread < _NO_SPREAD:
         return suspicion
     apart: Vector = np.minimum((suspicion - centre) / (_SPREADS * spread), _NEXT)
     return np.maximum(suspicion, apart)

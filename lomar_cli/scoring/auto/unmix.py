@@ -77,7 +77,7 @@ def rows_seen(seen: Seen, trusted: Mask) -> Rows:
 
 
 def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
-    """Read the output layer label by label, a few times; no more than a label is held at a time.
+    """Read the output layer label by label, six times; of all rows only coordinates are held.
 
     What is common to all rows has no effect on a softmax and is taken out first. The common
     directions are those of the ``trusted`` clients (n,), by default of all.

@@ -61,7 +61,7 @@ def ranked(values):
     """Suspicions that found nobody: up to 0.98, ten spreads of the nearest 80 % being 1."""
     nearest = sorted(values)[: math.ceil(0.8 * len(values))]
     centre, spread = core(nearest)
-    if spread == 0:
+    if spread < 1e-9:
         return values
     return [max(one, min((one - centre) / (10 * spread), 0.98)) for one in values]
 
