@@ -61,6 +61,17 @@ def test_who_bears_a_view_out():
     assert not _believed("near", half, most).found
 
 
+def test_a_group_of_copies_counts_as_one_vote():
+    """Fourteen of forty, eleven of whom are copies of each other, are four of thirty."""
+    votes = np.where(np.arange(40) < 11, 1 / 11, 1.0)
+    sights, most = {"signs": sight(40, 14)}, _most("signs", 30, False)
+    assert _believed("signs", sights, most, votes).found
+    assert not _believed("signs", sights, most).found
+    # Nor are they taken for a minority where their votes are none.
+    half = {"signs": sight(40, 26), "far": sight(40, 26)}
+    assert not _believed("signs", half, most, votes).found
+
+
 @pytest.mark.parametrize(("seed", "attackers"), [(4, 60), (6, 50)])
 def test_a_view_looks_again_without_whom_another_has_found(seed, attackers, monkeypatch):
     """Flippers of 1 tear the group of its honest holders, whose labels then explain too little."""

@@ -180,27 +180,6 @@ def test_a_crowd_of_copies_is_removed():
     assert "near-copies: more than any honest clients send" in said.reasons[110]
 
 
-def rare_features(count, seed=0):
-    """Each client shows a tenth of half of the features: the others it leaves alone."""
-    rng = np.random.default_rng(seed)
-    flat = rng.standard_normal((count, 600)) + 1.0
-    flat[:, :300] *= rng.random((count, 300)) < 0.1
-    return flat
-
-
-@pytest.mark.parametrize("sizes", [(11,), (6, 6)])
-@pytest.mark.parametrize("seed", range(3))
-def test_copies_do_not_make_others_too_many_to_be_believed(sizes, seed):
-    """A group of copies counts as one vote where a view asks how many it would flag."""
-    honest = rare_features(26, seed)
-    rng = np.random.default_rng(seed + 10)
-    made_up = honest.mean(axis=0) + 0.3 * rng.standard_normal((3 + len(sizes), 600))
-    everybody = np.vstack([honest, made_up[:3], np.repeat(made_up[3:], sizes, axis=0)])
-    said = auto(from_matrix(everybody))
-    assert said.keep[:26].all()
-    assert not said.keep[26:].any()
-
-
 def test_of_a_crowd_its_medoid_alone_is_shown():
     flat = np.random.default_rng(3).standard_normal((20, 30))
     flat[[4, 9, 11, 17]] = flat[2]  # a quarter
