@@ -112,7 +112,10 @@ class LomarAuto:
         if len(groups.medoids) < everybody.count:
             geometry = everybody.part(groups.medoids)
         shown, places = groups.shown()
-        apart = everybody if len(shown) == everybody.count else everybody.part(shown)
+        apart = geometry
+        if len(shown) > geometry.count:
+            # Not read once more for those it is of already.
+            apart = everybody if len(shown) == everybody.count else everybody.part(shown)
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}

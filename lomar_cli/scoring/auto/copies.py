@@ -51,9 +51,12 @@ class Groups:
     def shown(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """All clients, but of a crowd its medoid alone, as rows (m,) of the round.
 
-        And who stands for each client, as places (n,) among these.
+        And who stands for each client, as places (n,) among these. Where no other copies are,
+        these are the medoids, in their order.
         """
         kept = ~self.crowd
+        if (self.size[kept] == 1).all():
+            return self.medoids, self.number
         kept[self.medoids] = True
         own = np.where(kept, np.arange(len(kept)), self.medoids[self.number])
         return np.flatnonzero(kept), (np.cumsum(kept) - 1)[own]

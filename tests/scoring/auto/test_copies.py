@@ -194,6 +194,10 @@ def test_of_a_crowd_its_medoid_alone_is_shown():
     assert stands[crowd].tolist() == [medoid] * 5
     others = [i for i in range(20) if i not in crowd]
     assert stands[others].tolist() == others
+    # Without the pair these are the medoids, who need no reading of their own.
+    alone = find(Geometry(from_matrix(np.delete(flat, 6, axis=0))))
+    rows, places = alone.shown()
+    assert rows is alone.medoids and places is alone.number
 
 
 @pytest.mark.parametrize("careful", [True, False])
