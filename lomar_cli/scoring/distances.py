@@ -38,6 +38,8 @@ TILE = 768
 # About so many columns are multiplied at a time: fewer are slower, and more take more memory.
 COLUMNS = 4096
 _FEW = 8
+# Of so many rows at a time products become squares in the processor's cache.
+_STRIP = 128
 # Nearer than this share of their squared lengths, float32 products leave a pair fewer than six
 # digits: the clients of such pairs are multiplied in float64.
 _NEAR = 1 / 8
@@ -196,6 +198,24 @@ class _Block:
         # (n, n), above the diagonal, once there are any: most blocks have none.
         self.doubtful: NDArray[np.bool_] | None = None
 
+    def whole(self) -> Floats | None:
+        """All squares (n, n) in the block's own type; None where that would cost some of them."""
+        if self._x.shape[1] <= _FEW:
+            return None
+        every = slice(None)
+        squares = self._products(self._x, self._x, True)
+        share = tolerance(squares.dtype) if squares.dtype == np.float64 else _NEAR
+        if self._near(share, squares, every, every) is not None:
+            return None
+        lengths = self._lengths.astype(squares.dtype)
+        for rows in cut(len(squares), -(-len(squares) // _STRIP)):
+            some = squares[rows]
+            some *= -2
+            # Added to each other first: the squares are symmetric to the last bit then.
+            some += lengths[rows, None] + lengths
+        np.fill_diagonal(squares, 0)
+        return squares
+
     def add_to(self, sums: NDArray[np.float64], tile: _Tile) -> None:
         """Add the squares of one tile; those that lost their digits count as 0 and are marked."""
         rows, columns = tile.at
@@ -285,6 +305,18 @@ class _Block:
                 self.doubtful[rows, columns] = lost
             else:
                 self.doubtful[np.ix_(rows, columns)] = lost
+
+
+def single(x: Floats, magnitude: Floats | None = None) -> Floats:
+    """Squared distances (n, n) over the columns of ``x`` (n, d) alone, in its type where that does.
+
+    Sooner than :func:`squared_distances`, which it leaves those to that need more digits than the
+    type has, for numbers that nothing is added to. The diagonal is exactly 0.
+    """
+    found = None
+    if x.shape[1] < 2 * COLUMNS:
+        found = _Block(centred(x, is_ordinary(x, magnitude))).whole()
+    return squared_distances(x, magnitude) if found is None else found
 
 
 def squared_distances(x: Floats, magnitude: Floats | None = None) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
-from lomar_cli.scoring.distances import MakeAdder, SquareSum, matrix_bytes, mirror, tiles
+from lomar_cli.scoring.distances import MakeAdder, SquareSum, matrix_bytes, mirror, single, tiles
 from lomar_cli.scoring.lengths import squared_lengths
 from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.scoring.nearest import (
@@ -126,8 +126,11 @@ class Geometry:
 
     def squares_of(self, updates: Updates, label: int) -> Floats:
         """Squared distances by a label of other updates of the same clients, on one thread."""
+        block = updates.label_block(label).astype(self.dtype, copy=False)
+        if self.adder is SquareSum:
+            return single(block)
         adder = self.adder(self.count, 1)
-        adder.add(updates.label_block(label).astype(self.dtype, copy=False))
+        adder.add(block)
         return adder.finish()
 
     def _summed(self, tensors: Mapping[str, Tensor]) -> Floats:

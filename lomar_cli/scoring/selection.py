@@ -16,9 +16,24 @@ Floats = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 
 
+# Of so many values a sample's middle shows which few are worth ordering.
+_LARGE = 2**16
+_SAMPLE = 2**12
+# The ranks in the sample that the median lies between, but for values in a wicked order.
+_LOW, _HIGH = round(0.47 * _SAMPLE), round(0.53 * _SAMPLE)
+
+
 def median(values: Floats) -> float:
     """The median of all finite ``values``, of any shape: what ``np.median`` says of float64."""
-    return float(row_medians(values.reshape(1, -1).copy())[0])
+    flat = values.reshape(-1)
+    if len(flat) >= _LARGE:
+        low, high = np.sort(flat[:: len(flat) // _SAMPLE][:_SAMPLE])[[_LOW, _HIGH]]
+        below = int(np.count_nonzero(flat < low))
+        some = np.sort(flat[(flat >= low) & (flat <= high)])
+        lower, upper = (len(flat) - 1) // 2 - below, len(flat) // 2 - below
+        if lower >= 0 and upper < len(some):
+            return (float(some[lower]) + float(some[upper])) / 2
+    return float(row_medians(flat.reshape(1, -1).copy())[0])
 
 
 def row_medians(rows: Floats) -> Vector:

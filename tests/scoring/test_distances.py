@@ -7,9 +7,10 @@ import pytest
 
 from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring import distances, nearest
-from lomar_cli.scoring.distances import SquareSum, squared_distances
+from lomar_cli.scoring.distances import SquareSum, single, squared_distances
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.middle import column_medians, medians
+from lomar_cli.scoring.wide import LARGE
 
 
 def slow(x):
@@ -62,6 +63,27 @@ def test_blocks_of_columns_add_up(small_tiles):
         parts.add(x[:, start : start + 11])
     np.testing.assert_allclose(parts.finish(), slow(x), rtol=1e-5)
     np.testing.assert_allclose(squared_distances(x), slow(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 40])
+def test_one_block_alone_loses_no_digits(columns, small_tiles, monkeypatch):
+    monkeypatch.setattr(distances, "_STRIP", 5)
+    x = hard_round(columns)
+    np.testing.assert_allclose(single(x), slow(x), rtol=1e-5 if columns > 8 else 1e-2)
+    # Nobody near: by one product in the updates' own type.
+    rows = np.array([row for row in range(len(x)) if row not in (11, 17, 20)])
+    found = single(x[rows])
+    assert found.dtype == (np.float32 if columns > 8 else np.float64)
+    np.testing.assert_allclose(found, slow(x[rows]), rtol=1e-5 if columns > 8 else 1e-2)
+    assert (found == found.T).all() and (found.diagonal() == 0).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_one_block_alone_near_the_ends_of_its_type(kind):
+    x = np.random.default_rng(3).normal(size=(9, 200)).astype(kind)
+    for scale in (LARGE[x.itemsize] / np.abs(x).max(), 1e-12):
+        scaled = x * kind(scale)
+        np.testing.assert_allclose(single(scaled), slow(scaled), rtol=1e-5)
 
 
 @pytest.mark.parametrize("cut", [700, 2500, 20_000])

@@ -18,6 +18,26 @@ def test_medians_are_those_of_numpy(kind, size):
     np.testing.assert_array_equal(row_medians(rows.copy()), expected)
 
 
+@pytest.mark.parametrize("size", [2**16 - 1, 2**16, 2**16 + 1, 300_001])
+@pytest.mark.parametrize("order", ["random", "rising", "few", "equal", "hidden", "infinite"])
+def test_medians_of_very_many_are_those_of_numpy(order, size):
+    values = np.random.default_rng(size).normal(size=size).astype(np.float32)
+    if order == "rising":
+        values.sort()
+    elif order == "few":
+        values = np.round(values)
+    elif order == "equal":
+        values[:] = 3
+    elif order == "hidden":
+        # Whoever looks at every so many-eth value alone sees none of the others.
+        values[:: size // 2**12] = -9
+    elif order == "infinite":
+        values[: size // 3] = np.inf
+    before = values.copy()
+    assert median(values) == np.median(values.astype(np.float64))
+    np.testing.assert_array_equal(values, before)
+
+
 def test_a_median_leaves_its_values_as_they_are():
     values = np.array([3.0, 1.0, 2.0, np.inf])
     assert median(values) == 2.5
