@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,13 +105,29 @@ def ecod_by_loops(values):
     return np.maximum(np.maximum(left, right), auto)
 
 
+def ecod_of(values):
+    """In the values' own type."""
+    return Ecod()(view_of(replace(from_matrix(values), tensors={"w": values})))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("ties", [False, True])
-def test_ecod(ties):
-    values = np.random.default_rng(0).gamma(2.0, size=(25, 7))
+def test_ecod(ties, kind):
+    values = np.random.default_rng(0).gamma(2.0, size=(25, 7)) - 2
     if ties:
-        values = np.round(values)
-    judged = Ecod()(view_of(from_matrix(values)))
-    np.testing.assert_allclose(judged.suspicion, ecod_by_loops(values))
+        values = np.round(values) * [1, 1, 1, 0, 1, 1, 1]
+        # Both zeros are one value.
+        values[:9, 2] *= 0
+        assert np.signbit(values[:, 2][values[:, 2] == 0]).any()
+    judged = ecod_of(values.astype(kind))
+    np.testing.assert_allclose(judged.suspicion, ecod_by_loops(values.astype(kind)))
+
+
+def test_ecod_tells_values_apart_that_differ_in_their_last_bit():
+    values = np.full((40, 3), np.float32(-1.5))
+    values[7], values[21] = np.nextafter(values[7], np.float32(-2)), 1e-42
+    values[30] = np.nextafter(values[30], np.float32(0))
+    np.testing.assert_allclose(ecod_of(values).suspicion, ecod_by_loops(values))
 
 
 def test_mad_limit_by_hand():
