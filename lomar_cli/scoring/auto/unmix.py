@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.lengths import squared_lengths
 
+Floats = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 # Above this the contents, R x R a client, are not worth their time.
@@ -42,7 +44,7 @@ class Rows:
 
     ``parts`` (n, R, R) are the rows' coordinates on their R leading common directions, ``rest``
     (n, R) the squared length outside these: the noise of a row. ``claims`` (n, R) is how much of
-    each label a client says it has, from 0.
+    each label a client says it has, from 0. All in units of the median client's length.
     """
 
     parts: Array
@@ -87,9 +89,10 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     seen = [(squared_lengths(block), block[:, -1].copy()) for block in blocks.each()]
     energy = np.stack([squares for squares, _ in seen], axis=1)
     lengths = np.sqrt(energy.sum(axis=1))
-    usual = float(np.median(lengths))
-    scale = 1 / np.maximum(lengths / (_LONGEST * usual if usual > 0 else 1.0), 1.0)
-    votes = scale if trusted is None else np.where(trusted, scale, 0.0)
+    usual = float(np.median(lengths)) or 1.0
+    cut = 1 / np.maximum(lengths / (_LONGEST * usual), 1.0)
+    votes = cut if trusted is None else np.where(trusted, cut, 0.0)
+    scale = cut / usual
     parts = _leading(blocks, votes) * scale[:, None, None]
     energy *= scale[:, None] ** 2
     # What is less than its rounding is not told apart: rows without noise weigh the same.
@@ -120,6 +123,16 @@ class _Blocks:
         for label in range(self.labels):
             yield np.subtract(self._updates.label_block(label), self._common, out=self._held)
 
+    def quickly(self) -> Iterator[Floats]:
+        """The same in the updates' own type, of so many digits."""
+        if self._updates.dtype == np.float64:
+            yield from self.each()
+            return
+        common = self._common.astype(np.float32)
+        held = self._held.view(np.float32).reshape(-1)[: common.size].reshape(common.shape)
+        for label in range(self.labels):
+            yield np.subtract(self._updates.label_block(label), common, out=held)
+
 
 def _leading(blocks: _Blocks, votes: Array) -> Array:
     """All rows' coordinates (n, R, R) on their leading right singular vectors.
@@ -133,8 +146,10 @@ def _leading(blocks: _Blocks, votes: Array) -> Array:
     for _ in range(_POWERS):
         basis, _ = np.linalg.qr(sketch)
         sketch = np.zeros_like(basis)
-        for block in blocks.each():
-            sketch += block.T @ ((votes**2)[:, None] * (block @ basis))
+        for block in blocks.quickly():
+            seen = block @ basis.astype(block.dtype)
+            seen *= (votes**2)[:, None].astype(block.dtype)
+            sketch += block.T @ seen
     basis, _ = np.linalg.qr(sketch)
     seen = np.stack([block @ basis for block in blocks.each()], axis=1)
     voting = (seen * votes[:, None, None]).reshape(-1, size)
