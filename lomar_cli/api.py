@@ -31,6 +31,7 @@ def score_updates(
     updates: Mapping[str, Named],
     *,
     base_model: Named | None = None,
+    gradients: bool = False,
     output_layer: str | None = None,
     label_axis: int | None = None,
     labels: Sequence[str] = (),
@@ -53,6 +54,7 @@ def score_updates(
             or JAX's bfloat16. Integers and running statistics are not scored.
         base_model: when given, ``updates`` hold trained parameters and this is what they started
             from; the difference is judged.
+        gradients: ``updates`` hold gradients, which a step takes away: their negatives are judged.
         output_layer: the weight that holds a block per label, or ``"none"``; None finds it where
             names and shapes leave one.
         label_axis: its axis over labels: 0 in torch, 1 in Keras and JAX.
@@ -76,6 +78,8 @@ def score_updates(
         InputError: the updates are not alike, or hold what no update holds.
         UsageError: the options do not fit together or do not fit the updates.
     """
+    if gradients and base_model is not None:
+        raise UsageError("base_model and gradients: the updates are one or the other")
     made = METHODS.make(method, dict(options or {}))
     if seed < 0:
         raise UsageError(f"seed: must be a whole number from 0, is {seed}")
@@ -98,6 +102,10 @@ def score_updates(
     if labels and (output is None or len(labels) != shapes[output.weight][output.label_axis]):
         raise UsageError(f"labels: {len(labels)} names do not fit the output layer")
     tensors = {name: _stacked(name, clients, base) for name in shapes}
+    if gradients:
+        # In place: these are copies already.
+        for name in scored:
+            np.negative(tensors[name], out=tensors[name])
     counts = _counts(names, clients, num_examples)
     head = RoundHead(
         clients=names,

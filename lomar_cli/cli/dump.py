@@ -23,6 +23,7 @@ def command(
     output: options.Output,
     base_model: dump_options.BaseModel = None,
     differences: dump_options.Differences = False,
+    gradients: dump_options.Gradients = None,
     layers: options.Layers = None,
     output_layer: dump_options.OutputLayer = None,
     label_axis: dump_options.LabelAxis = None,
@@ -68,7 +69,8 @@ def command(
 ) -> None:
     """Collect client files from another system in a round file.
 
-    Say what the files hold: trained parameters (--base-model) or updates (--differences).
+    Say what the files hold: trained parameters (--base-model), updates (--differences) or
+    gradients (--gradients).
     A client is named as its file. What a file is is told by its content. Pickles are never loaded.
 
     \b
@@ -96,6 +98,7 @@ def command(
             output,
             base_model,
             differences,
+            gradients,
             options.split_list(layers),
             weights,
             client_pattern,
@@ -126,6 +129,7 @@ def command(
             advance,
             begin,
             shard,
+            gradients,
         )
     shown = str(output)
     if len(done.files) > 1:
@@ -146,6 +150,7 @@ def _append(
     output: Path,
     base_model: Path | None,
     differences: bool,
+    gradients: float | None,
     layers: list[str] | None,
     weights: Path | None,
     client_pattern: str | None,
@@ -169,6 +174,7 @@ def _append(
             max_bytes,
             advance,
             begin,
+            gradients,
         )
     say(f"{output}: {counted(done.appended, 'client')} appended, it holds {done.clients}")
     _warn(done.warnings, done.ignored)

@@ -19,6 +19,14 @@ Differences = Annotated[
     bool,
     typer.Option("--differences", help="The files hold updates already.", show_default=False),
 ]
+Gradients = Annotated[
+    float | None,
+    typer.Option(
+        "--gradients",
+        metavar="LEARNING_RATE",
+        help="The files hold gradients, which a step takes away times this (scores: 1 will do).",
+    ),
+]
 OutputLayer = Annotated[
     str | None,
     typer.Option(

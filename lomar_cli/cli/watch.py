@@ -27,6 +27,7 @@ def command(
     ],
     base_model: dump_options.BaseModel = None,
     differences: dump_options.Differences = False,
+    gradients: dump_options.Gradients = None,
     timeout: Annotated[
         str | None,
         typer.Option(
@@ -139,9 +140,9 @@ def command(
     folder with its verdict, scores and the next model, and the next round begins. A file that
     cannot be used is set aside with its reason. Killed and started again, the watch goes on.
     It ends after --rounds in all, or never. Round 1 starts from --base-model, the next from what
-    was aggregated; with --differences as well, updates are added to it. --root is read anew when
-    a round is over. An option of the rule is set by --set rule.NAME=VALUE, of what --pre names by
-    --set rule.PRE.NAME=VALUE.
+    was aggregated; with --differences or --gradients as well, updates are added to it. --root is
+    read anew when a round is over. An option of the rule is set by --set rule.NAME=VALUE, of what
+    --pre names by --set rule.PRE.NAME=VALUE.
 
     \b
     Examples:
@@ -184,6 +185,7 @@ def command(
         least=least if least is not None else (expect + 1) // 2,
         base_model=base_model,
         differences=differences,
+        gradients=gradients,
         timeout=None if timeout is None else options.parse_duration(timeout, "--timeout"),
         settle=options.parse_duration(settle, "--settle"),
         poll=options.parse_duration(poll, "--poll", 0.01),

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 _CLIENTS = 64
 _NUMBERS = 2**14
 _ALIKE = 0.1
+_WHAT = {"differences": "updates", "gradients": "gradients"}
 _AWAY = 0.5
 
 
 class Direction:
     """Collects a sample of each client's numbers as they pass by, and of the base model's."""
 
-    def __init__(self, base: Mapping[str, NDArray[Any]] | None) -> None:
+    def __init__(self, base: Mapping[str, NDArray[Any]] | None, gradients: bool = False) -> None:
         self._base = None if base is None else _sample(base)
+        self._said = "gradients" if gradients else "differences"
         self._seen: list[NDArray[np.float64]] = []
 
     def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -38,7 +40,7 @@ class Direction:
         with np.errstate(over="ignore", invalid="ignore"):
             if self._base is not None:
                 return _against_parameters(self._base, seen)
-            return _against_differences(seen)
+            return _against_differences(seen, self._said)
 
 
 def _against_parameters(base: NDArray[np.float64], seen: list[NDArray[np.float64]]) -> str | None:
@@ -56,7 +58,7 @@ def _against_parameters(base: NDArray[np.float64], seen: list[NDArray[np.float64
     )
 
 
-def _against_differences(seen: list[NDArray[np.float64]]) -> str | None:
+def _against_differences(seen: list[NDArray[np.float64]], said: str) -> str | None:
     if len(seen) < 2:
         return None
     apart = [
@@ -69,7 +71,7 @@ def _against_differences(seen: list[NDArray[np.float64]]) -> str | None:
     if not 0 < distance < _ALIKE * length:
         return None
     return (
-        "--differences says that the files hold updates, but they look like trained parameters: "
+        f"--{said} says that the files hold {_WHAT[said]}, but they look like trained parameters: "
         f"two of them differ by {distance:.3g} (median), their median length is {length:.3g}; if "
         "so, give the model that they start from with --base-model"
     )

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.buffers import find_buffers
 from lomar_cli.files.h5 import open_read
@@ -31,6 +29,7 @@ from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, co
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
 from lomar_cli.stages.flat import Flat
+from lomar_cli.stages.held import Said
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,15 @@ def dump(
     advance: Callable[[int], None] = lambda count: None,
     begin: Callable[[int], None] = lambda total: None,
     shard: int | None = None,
+    gradients: float | None = None,
 ) -> Dumped:
     """Write the round of the client files ``paths`` (files or folders; any known format).
 
     With ``base_model`` the files hold trained parameters and the difference is stored; with
-    ``differences`` they hold updates already. One of the two must be said. Memory is bounded by a
-    few clients. ``weights`` is a sidecar (``sidecar.read_sidecar``); ``round_number`` counts
-    before the one that it may name.
+    ``differences`` they hold updates already; and with ``gradients``, a learning rate, what a step
+    takes away times it. One of the three must be said. Memory is bounded by a few clients.
+    ``weights`` is a sidecar (``sidecar.read_sidecar``); ``round_number`` counts before the one that
+    it may name.
 
     With ``shard`` the round is written as files of at most so many clients, each complete or
     absent, which only together are the round; ``{}`` in the name of ``output`` is their number.
@@ -89,7 +90,7 @@ def dump(
     check_name(output, shard)
     if shard is None:
         check_output(output, force)
-    check_what(base_model, differences)
+    held = Said(base_model, differences, gradients)
     selection = selection or Selection()
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     files = targets(output, len(clients.names), shard, force)
@@ -97,16 +98,18 @@ def dump(
     _, first = next(iter(clients.read(max_bytes, selection.layers)))
     base = _base(base_model, first, clients.files[0], selection.layers, max_bytes)
     head, how = _head(
-        clients, first, base, beside, round_number, selection, output_layer, label_axis
+        clients, first, held, base, beside, round_number, selection, output_layer, label_axis
     )
     inputs: dict[str, str] = {}
     if weights is not None:
         inputs["weights"] = file_sha256(weights)
     if base is not None:
         inputs["base_model"] = head.base_sha256
-    said = _said(head, differences, selection, client_pattern, shard)
+    said = _said(head, held, selection, client_pattern, shard)
     scored = [name for name in head.shapes if name not in head.buffers]
-    direction = Direction(None if base is None else {name: base[name] for name in scored})
+    direction = Direction(
+        None if base is None else {name: base[name] for name in scored}, gradients is not None
+    )
     flat = Flat()
     begin(len(clients.names))
     counts: list[int | None] = []
@@ -141,8 +144,8 @@ def dump(
                     direction.add(own_arrays)
                     if base is not None:
                         flat.add(part.clients[row], own_arrays)
-                    sent = {n: difference(one.arrays, base, n, head)[None] for n in head.shapes}
-                    writer.write(row, sent)
+                    update = held.update(one.arrays, base, head)
+                    writer.write(row, {name: update(name)[None] for name in head.shapes})
                     counts.append(one.num_examples)
                     advance(1)
                 # Known only now; the steps are written when the round is sealed.
@@ -151,7 +154,7 @@ def dump(
                 writer.handle["clients/num_examples"][...] = np.array(
                     found[target.start :], np.int64
                 )
-                write_types(writer.handle, first.types if base is None else {})
+                write_types(writer.handle, first.types if held.kept else {})
             if target.number != target.of and target.of is not None:
                 before = _digest(target)
     warnings = [*filter(None, [direction.warning(), flat.warning()]), *_warned(output, files)]
@@ -176,18 +179,10 @@ def _warned(output: Path, files: Sequence[Target]) -> list[str]:
     ]
 
 
-def check_what(base_model: Path | None, differences: bool) -> None:
-    """UsageError unless exactly one of the two is said."""
-    if (base_model is None) == (not differences):
-        raise UsageError(
-            "say what the files hold: --base-model FILE when they are trained parameters (the "
-            "difference to FILE is taken), or --differences when they are updates already"
-        )
-
-
 def _head(
     clients: ClientFiles,
     first: One,
+    held: Said,
     base: Arrays | None,
     beside: Sidecar | None,
     round_number: int | None,
@@ -203,11 +198,7 @@ def _head(
     number = round_number
     if number is None:
         number = beside.round_number if beside is not None else None
-    kinds = {
-        # A difference of half-precision numbers is rarely one: it is taken in float32.
-        name: array.dtype if base is None else np.result_type(array.dtype, np.float32)
-        for name, array in first.arrays.items()
-    }
+    kinds = {name: held.kind(name, array.dtype, buffers) for name, array in first.arrays.items()}
     head = RoundHead(
         clients=clients.names,
         num_examples=np.ones(len(clients.names), np.int64),
@@ -224,13 +215,13 @@ def _head(
 
 def _said(
     head: RoundHead,
-    differences: bool,
+    held: Said,
     selection: Selection,
     client_pattern: str | None,
     shard: int | None,
 ) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "differences": differences,
+        **held.provenance(),
         "layers": list(selection.layers) if selection.layers else None,
         "output_layer": head.output.weight if head.output else None,
         "label_axis": head.output.label_axis if head.output else None,
@@ -257,16 +248,6 @@ def _base(
     found = chosen(read_parameters(path, max_bytes), layers, path)
     compare(found, first, path, printable(reference.name), base=True)
     return found.arrays
-
-
-def difference(arrays: Arrays, base: Arrays | None, name: str, head: RoundHead) -> NDArray[Any]:
-    """One parameter less the base model's, in the round's type; as it is without a base model."""
-    if base is None:
-        return arrays[name]
-    dtype = head.dtypes[name]
-    with np.errstate(all="ignore"):
-        found: NDArray[Any] = arrays[name].astype(dtype) - base[name].astype(dtype)
-    return found
 
 
 class _Digests:

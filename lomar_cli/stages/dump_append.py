@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lomar_cli.errors import InputError, LomarError, UsageError
 from lomar_cli.files.append import append_client
 from lomar_cli.files.h5 import open_read
@@ -20,8 +18,8 @@ from lomar_cli.files.stored_types import read_types
 from lomar_cli.files.text import printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes
 from lomar_cli.stages.direction import Direction
-from lomar_cli.stages.dump import check_what, difference
 from lomar_cli.stages.flat import Flat
+from lomar_cli.stages.held import Said
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ def append(
     max_bytes: int = DEFAULT_MAX_BYTES,
     advance: Callable[[int], None] = lambda count: None,
     begin: Callable[[int], None] = lambda total: None,
+    gradients: float | None = None,
 ) -> Appended:
     """Add the client files ``paths`` (files or folders; any known format) to the round ``output``.
 
@@ -60,7 +59,7 @@ def append(
     not fit, LomarError for what could not be written; what another process changes meanwhile may
     leave some appended, and the error then says how many.
     """
-    check_what(base_model, differences)
+    held = Said(base_model, differences, gradients)
     head, types = _head(output)
     base = _base(base_model, head, layers, output, max_bytes)
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
@@ -72,11 +71,13 @@ def append(
                 "leave its file out"
             )
     given = read_sidecar(weights).num_examples if weights is not None else None
-    direction = Direction(None if base is None else {n: base[n] for n in _scored(head)})
+    direction = Direction(
+        None if base is None else {n: base[n] for n in _scored(head)}, gradients is not None
+    )
     flat = Flat()
     counts = []
     for name, (path, one) in zip(clients.names, clients.read(max_bytes, layers), strict=True):
-        _check(one, head, types, base, path, output)
+        _check(one, head, types, held, path, output)
         counts.append(_count(name, one, given, head, path, str(weights)))
         arrays = {n: one.arrays[n] for n in _scored(head)}
         direction.add(arrays)
@@ -87,8 +88,8 @@ def append(
     again = zip(clients.names, counts, clients.read(max_bytes, layers), strict=True)
     for name, count, (_, one) in again:
         try:
-            arrays = {n: difference(one.arrays, base, n, head) for n in head.shapes}
-            total = append_client(output, name, count, arrays)
+            update = held.update(one.arrays, base, head)
+            total = append_client(output, name, count, {n: update(n) for n in head.shapes})
         except LomarError as error:
             if not done:
                 raise
@@ -125,7 +126,7 @@ def _base(
     if not head.base_sha256:
         raise UsageError(
             f"--base-model: {shown}: does not say which model it starts from, as it was made with "
-            "--differences; append differences"
+            "--differences or --gradients; append what it was made of"
         )
     found = chosen(read_parameters(path, max_bytes), layers, path).arrays
     digest = parameters_sha256(found)
@@ -141,14 +142,14 @@ def _check(
     one: One,
     head: RoundHead,
     types: Mapping[str, str],
-    base: Arrays | None,
+    held: Said,
     path: Path,
     output: Path,
 ) -> None:
     shown, there = printable(str(path)), printable(output.name)
     compare_shapes(one, head.shapes, path, there)
     for name, array in one.arrays.items():
-        kind = array.dtype if base is None else np.result_type(array.dtype, np.float32)
+        kind = held.kind(name, array.dtype, head.buffers)
         # What a round does not say of its clients' types, as after a filter, is not held to.
         same = one.types[name] == types.get(name, one.types[name])
         if kind != head.dtypes[name].newbyteorder("=") or not same:

@@ -59,6 +59,7 @@ class Job:
     least: int
     base_model: Path | None = None
     differences: bool = False
+    gradients: float | None = None
     timeout: float | None = None
     settle: float = 2.0
     poll: float = 1.0
@@ -69,6 +70,11 @@ class Job:
     metrics: Path | None = None
     prometheus: Path | None = None
     hook: Sequence[str] = ()
+
+    @property
+    def updates_sent(self) -> bool:
+        """Whether clients send updates, in one form or the other, and no trained parameters."""
+        return self.differences or self.gradients is not None
 
     def kept(self, round_number: int) -> tuple[int, int]:
         """Up to which rounds nothing is kept once this one is done: client files, round files."""

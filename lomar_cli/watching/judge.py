@@ -157,7 +157,7 @@ def _dump(job: Job, state: State, inbox: Inbox, base: Path | None) -> Sequence[s
         done = dump(
             files,
             job.folder(state.round) / ROUND,
-            None if job.differences else base,
+            None if job.updates_sent else base,
             job.differences,
             Selection(include=job.judging.include, exclude=job.judging.exclude),
             output_layer=job.judging.output_layer,
@@ -165,6 +165,7 @@ def _dump(job: Job, state: State, inbox: Inbox, base: Path | None) -> Sequence[s
             round_number=state.round,
             max_bytes=job.max_bytes,
             force=True,
+            gradients=job.gradients,
         )
     except InputError as error:
         raise UnreadableError(str(error)) from None

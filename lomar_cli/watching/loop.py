@@ -78,7 +78,7 @@ class _Watch:
         voice = self._numbered()
         inbox = Inbox(self.job.incoming, self.state.round)
         closed = Collector(self.job, inbox, self.base, voice, self.clock, self.sleep).run()
-        if not self.job.judging.aggregate and not self.job.differences:
+        if not self.job.judging.aggregate and not self.job.updates_sent:
             # The server's own model, as it is now: it may be replaced while the round is judged.
             start_model(self.job, self.state, fresh=True)
         start_root(self.job, self.state, fresh=True)

@@ -15,6 +15,7 @@ from lomar_cli.files.lock import holding
 from lomar_cli.files.output_layer import resolve_output
 from lomar_cli.files.text import printable
 from lomar_cli.scoring.registry import METHODS
+from lomar_cli.stages.held import check_gradients
 from lomar_cli.stages.recipe import Recipe
 from lomar_cli.stages.weights import WEIGHTS
 from lomar_cli.watching.inbox import OWN, check_moves
@@ -35,11 +36,14 @@ def check_job(job: Job) -> None:
         raise UsageError(f"--weights {judging.weights_by}: must be one of {', '.join(WEIGHTS)}")
     if job.keep not in KEEPS:
         raise UsageError(f"--keep-files {job.keep}: must be one of {', '.join(KEEPS)}")
-    if job.base_model is None and not job.differences:
+    check_gradients(job.gradients)
+    if job.differences and job.gradients is not None:
+        raise UsageError("--differences and --gradients: the files hold one or the other")
+    if job.base_model is None and not job.updates_sent:
         raise UsageError(
             "say what the files hold: --base-model FILE when they are trained parameters, "
-            "--differences when they are updates already (with --base-model as well, they are "
-            "added to that model)"
+            "--differences when they are updates already, or --gradients LEARNING_RATE (with "
+            "--base-model as well, they are added to that model)"
         )
     if job.least > job.expect:
         raise UsageError(f"--least {job.least}: is more than --expect {job.expect}")

@@ -206,6 +206,16 @@ def test_differences_are_added_to_a_base_model(place):
             np.testing.assert_allclose(made[name], base[name] + mean, rtol=1e-5)
 
 
+def test_steps_against_gradients_are_added_to_a_base_model(place):
+    sent = updates(trained(1))
+    place.send_all(sent)
+    Play(place).watch(gradients=0.5, judging={"method": "none"})
+    with np.load(place.base) as base, np.load(place.verdicts / "000001" / "model.npz") as made:
+        for name in base.files:
+            mean = np.mean([arrays[name] for arrays in sent.values()], axis=0)
+            np.testing.assert_allclose(made[name], base[name] - 0.5 * mean, rtol=1e-5)
+
+
 def test_differences_without_a_base_model_give_the_update(place):
     sent = updates(trained(1))
     place.send_all(sent)

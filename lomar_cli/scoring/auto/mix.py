@@ -49,7 +49,7 @@ _MOST_WAY, _OUTSTANDING = 0.5, 0.6
 # the median to these, if that is not more than so many times what shows there: the loudest, whose
 # major label it is, are no measure of the others.
 _CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
-_LEAST_HOLDERS, _HELD = 6, 0.1
+_LEAST_HOLDERS = 8
 _LEAST_LABELS = 3
 _TINY = 1e-12
 
@@ -97,7 +97,7 @@ class _Round:
         self.false_alarm = view.false_alarm
         # What others than the trusted claim to hold is no class to judge anybody by.
         claims = seen.claims[self.trusted]
-        holders = (claims > _HELD * claims.max(axis=1, keepdims=True)).sum(axis=0)
+        holders = (claims > seen.faint * claims.max(axis=1, keepdims=True)).sum(axis=0)
         self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
         self.strict = math.log10(self.false_alarm / 0.01)
         self.believed = True
@@ -116,7 +116,7 @@ class _Round:
         suspicion = np.maximum(np.nanmax(z[:, self._both()], axis=1), 0.0) / alone
         words: dict[int, str] = {}
         if not pairs:
-            return Sight(self._ranking(contrast, suspicion), False)
+            return Sight(self._ranking(contrast, suspicion), False, notes=self.rows.notes)
         best = np.zeros(self.count)
         for pair in pairs:
             height = self._threshold(z, pairs, pair)
@@ -130,7 +130,8 @@ class _Round:
         named = ", ".join(
             f"{updates.label_name(p.source)}:{updates.label_name(p.target)}" for p in pairs
         )
-        return Sight(suspicion, True, words, [f"labels are flipped in this round: {named}"])
+        flipped = f"labels are flipped in this round: {named}"
+        return Sight(suspicion, True, words, [flipped, *self.rows.notes])
 
     def _both(self) -> Mask:
         return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)

@@ -13,7 +13,7 @@ word: flips touch one row in R of few clients, and stand in no other row's way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
+from lomar_cli.scoring.auto.claims import claims
 from lomar_cli.scoring.lengths import squared_lengths
 
 Floats = NDArray[np.floating[Any]]
@@ -44,12 +45,15 @@ class Rows:
 
     ``parts`` (n, R, R) are the rows' coordinates on their R leading common directions, ``rest``
     (n, R) the squared length outside these: the noise of a row. ``claims`` (n, R) is how much of
-    each label a client says it has, from 0. All in units of the median client's length.
+    each label a client says it has, from 0. All in units of the median client's length. What is
+    below ``faint`` times a client's most is nothing; ``notes`` are about how claims were read.
     """
 
     parts: Array
     rest: Array
     claims: Array
+    faint: float
+    notes: Sequence[str] = ()
 
 
 def unfit(updates: Updates) -> Sight | None:
@@ -101,7 +105,7 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     bias = None
     if updates.output.bias is not None:
         bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
-    return Rows(parts, rest, _claims(parts, bias))
+    return Rows(parts, rest, *claims(parts, bias, votes > 0))
 
 
 class _Blocks:
@@ -156,27 +160,6 @@ def _leading(blocks: _Blocks, votes: Array) -> Array:
     _, turned = np.linalg.eigh(voting.T @ voting)
     found: Array = seen @ turned[:, ::-1][:, :wanted]
     return found
-
-
-def _claims(parts: Array, bias: Array | None) -> Array:
-    """How much of each label a client says it has.
-
-    Up to a common amount that is its bias update, or without one the part along the rows' first
-    common direction. The amount is what a row of median length stands for: with even labels all
-    rows are pushed up alike, which the bias, whose rows sum to zero, does not show.
-    """
-    lengths = np.linalg.norm(parts, axis=2)
-    if bias is None:
-        along = parts[:, :, 0]
-        word = along * (1.0 if (along**3).sum() >= 0 else -1.0)
-        unit = 1.0
-    else:
-        word = bias
-        whole = np.linalg.norm(lengths, axis=1)
-        ratio = np.linalg.norm(word, axis=1)[whole > 0] / whole[whole > 0]
-        unit = float(np.median(ratio)) if len(ratio) else 0.0
-    claims: Array = np.maximum(word + unit * np.median(lengths, axis=1)[:, None], 0.0)
-    return claims
 
 
 def unmix(seen: Rows, trusted: Mask) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,20 @@ def test_mixed_flippers_are_found_and_their_pair_named(scheme, attackers):
         assert sum("what it calls 7 holds what others call 1" in w for w in words) > len(words) / 2
     assert np.mean(found) >= 0.9, found
     assert np.mean(alarms) <= 0.02, alarms
+
+
+@pytest.mark.parametrize(("holders", "share", "judged"), [(8, 0.04, 1), (7, 0.04, 0), (8, 0.02, 0)])
+def test_a_label_is_judged_of_which_enough_clients_hold_a_little(holders, share, judged):
+    """Where each client has one label above all, few have much of any: a little is enough."""
+    view = seen(digits("0", 1)[0])
+    found = rows_seen(view, view.trusted)
+    own = np.zeros_like(found.claims)
+    own[:, 0] = 1.0
+    own[:holders, 1] = share
+    assert (
+        _Round(replace(found, claims=own), view).judged.tolist()
+        == [True, bool(judged)] + [False] * 8
+    )
 
 
 @pytest.mark.parametrize("each", [True, False])
