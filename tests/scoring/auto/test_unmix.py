@@ -58,7 +58,9 @@ def test_known_content_is_found_up_to_a_scale_by_column():
     means, shares, a = content()
     weight = a @ means
     # In all directions, with nothing left over, and with claims that are the shares themselves.
-    seen = Rows(weight - weight.mean(axis=1, keepdims=True), np.full((COUNT, LABELS), 1e-6), shares)
+    seen = Rows(
+        weight - weight.mean(axis=1, keepdims=True), np.full((COUNT, LABELS), 1e-6), shares, 0.1
+    )
     found = unmix(seen, everybody())
     assert min(per_column(found, a)) > 0.999
     for label in range(LABELS):
@@ -128,7 +130,10 @@ def test_clients_in_another_order_give_the_same_in_that_order():
 def test_the_regression_is_lstsq_with_weights(seed):
     rng = np.random.default_rng(seed)
     seen = Rows(
-        rng.standard_normal((20, 4, 4)), rng.uniform(0.01, 2, (20, 4)), rng.uniform(0, 1, (20, 4))
+        rng.standard_normal((20, 4, 4)),
+        rng.uniform(0.01, 2, (20, 4)),
+        rng.uniform(0, 1, (20, 4)),
+        0.1,
     )
     trusted = rng.uniform(size=20) > 0.3
     np.testing.assert_allclose(unmix(seen, trusted), slow.unmixed(seen, trusted), atol=1e-9)
