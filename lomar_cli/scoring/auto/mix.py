@@ -49,7 +49,7 @@ _MOST_WAY, _OUTSTANDING = 0.5, 0.6
 # the median to these, if that is not more than so many times what shows there: the loudest, whose
 # major label it is, are no measure of the others.
 _CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
-_LEAST_HOLDERS = 8
+_LEAST_HOLDERS, _LEAST_COMPARED = 8, 4
 _LEAST_LABELS = 3
 _TINY = 1e-12
 
@@ -99,6 +99,8 @@ class _Round:
         claims = seen.claims[self.trusted]
         holders = (claims > seen.faint * claims.max(axis=1, keepdims=True)).sum(axis=0)
         self.judged: Mask = holders >= max(_LEAST_HOLDERS, self.count / 20)
+        # Fewer do for what is only compared with: innocent pairs, which tell the guilty ones.
+        self.compared: Mask = holders >= max(_LEAST_COMPARED, self.count / 40)
         self.strict = math.log10(self.false_alarm / 0.01)
         self.believed = True
 
@@ -125,8 +127,9 @@ class _Round:
             words.update((int(i), said) for i in np.flatnonzero((own > 1) & (own > best)))
             best = np.maximum(best, own)
         suspicion = np.maximum(suspicion, best)
+        accused = np.where(self._both(), z, -np.inf)
         for i in np.flatnonzero(suspicion > 1):
-            words.setdefault(int(i), _words(updates, *_at(z[i], np.nanargmax(z[i]))))
+            words.setdefault(int(i), _words(updates, *_at(z[i], accused[i].argmax())))
         named = ", ".join(
             f"{updates.label_name(p.source)}:{updates.label_name(p.target)}" for p in pairs
         )
@@ -156,13 +159,13 @@ class _Round:
         return ranked
 
     def _contrasts(self, fit: Mask) -> Contrasts:
-        return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.judged)
+        return contrasts(unmix(self.rows, fit), self.rows.rest, fit, self.compared)
 
     def _evidence(self, contrast: Contrasts, rows: Mask) -> Array:
         """Evidence by pair; what clients seem to hold counts only where they are believed."""
         if not self.believed:
             contrast = contrast._replace(below=np.zeros_like(contrast.below))
-        return evidence(contrast, rows)
+        return np.where(self._both(), evidence(contrast, rows), 0.0)
 
     def _fit(self, pairs: list[_Pair]) -> Mask:
         fit = self.trusted.copy()
@@ -177,7 +180,7 @@ class _Round:
         """Find guilty pairs, the clearest first; the contrasts are those of the last fit."""
         pairs: list[_Pair] = []
         contrast = self._contrasts(self.trusted)
-        found = evidence(contrast, self.trusted)
+        found = self._evidence(contrast, self.trusted)
         self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
         if not self.believed:
             found = self._evidence(contrast, self.trusted)

@@ -17,19 +17,24 @@ from lomar_cli.scoring.judge import judge
 from lomar_cli.scoring.lomar_auto import LomarAuto
 
 
-@functools.lru_cache(maxsize=1)
-def digits_data():
-    return registry.load("digits", None)
+@functools.lru_cache(maxsize=2)
+def data_of(name):
+    return registry.load(name, None)
+
+
+def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False):
+    """Clients of the digits; the rest is as for ``trained``."""
+    return trained("digits", scheme, seed, honest, samples, flips, attackers, each)
 
 
 @functools.lru_cache(maxsize=32)
-def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False):
-    """Digits clients after 5 epochs from zero, and who of them flipped anything (n,).
+def trained(source, scheme, seed, honest, samples, flips=(), attackers=0, each=False):
+    """Clients of a data set after 5 epochs from zero, and who of them flipped anything (n,).
 
     ``scheme`` is a lambda or "dirichletALPHA"; ``flips`` are (source, target) pairs that the last
     ``attackers`` clients do to their ordinary samples: all of them, or in turn (``each``).
     """
-    data, count = digits_data(), honest + attackers
+    data, count = data_of(source), honest + attackers
     rng = np.random.default_rng([seed, 77])
     if str(scheme).startswith("dirichlet"):
         name, options = "dirichlet", {"alpha": float(scheme.removeprefix("dirichlet"))}
@@ -48,7 +53,7 @@ def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=F
     made = [group for _, group in logistic.train(data, logistic.initial(data), clients, training)]
     tensors = {name: np.concatenate([group[name] for group in made]) for name in made[0]}
     names = [client.client for client in clients]
-    labels = [str(label) for label in range(10)]
+    labels = list(data.labels)
     return Updates(names, np.full(count, samples), tensors, logistic.OUTPUT, labels), bad
 
 

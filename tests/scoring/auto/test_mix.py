@@ -12,7 +12,8 @@ from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring.auto.contrast import Contrasts
 from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
 from lomar_cli.scoring.auto.unmix import rows_seen
-from tests.scoring.auto.rounds import changed, digits, no_output, seen, without_bias
+from tests.data.real import needs
+from tests.scoring.auto.rounds import changed, digits, no_output, seen, trained, without_bias
 from tests.scoring.plain import from_matrix
 
 # Its name in the package is the function's, too.
@@ -53,18 +54,31 @@ def test_mixed_flippers_are_found_and_their_pair_named(scheme, attackers):
     assert np.mean(alarms) <= 0.02, alarms
 
 
-@pytest.mark.parametrize(("holders", "share", "judged"), [(8, 0.04, 1), (7, 0.04, 0), (8, 0.02, 0)])
-def test_a_label_is_judged_of_which_enough_clients_hold_a_little(holders, share, judged):
+@pytest.mark.parametrize(
+    ("holders", "share", "judged", "compared"),
+    [(8, 0.04, 1, 1), (7, 0.04, 0, 1), (4, 0.04, 0, 1), (3, 0.04, 0, 0), (8, 0.02, 0, 0)],
+)
+def test_a_label_is_judged_of_which_enough_clients_hold_a_little(holders, share, judged, compared):
     """Where each client has one label above all, few have much of any: a little is enough."""
     view = seen(digits("0", 1)[0])
     found = rows_seen(view, view.trusted)
     own = np.zeros_like(found.claims)
     own[:, 0] = 1.0
     own[:holders, 1] = share
-    assert (
-        _Round(replace(found, claims=own), view).judged.tolist()
-        == [True, bool(judged)] + [False] * 8
-    )
+    made = _Round(replace(found, claims=own), view)
+    assert made.judged.tolist() == [1, judged] + [0] * 8
+    assert made.compared.tolist() == [1, compared] + [0] * 8
+
+
+@needs("kddcup99")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_labels_that_every_client_holds_a_little_of(seed):
+    """One of 23 labels makes nine tenths of each client; flips are in what is left."""
+    updates, bad = trained("kddcup99", "0.9", seed, 115, 200, ((11, 9),), 34)
+    sight, flagged = flags(updates)
+    found, alarms = shares(flagged, bad)
+    assert found > 0.4 and alarms < 0.05, (found, alarms)
+    assert any(f"{updates.label_name(11)}:{updates.label_name(9)}" in note for note in sight.notes)
 
 
 @pytest.mark.parametrize("each", [True, False])
