@@ -10,7 +10,9 @@ tile above the diagonal, so that beside the sum itself only a tile and the centr
 
 Products are made in the type of the updates, but all sums, of them and of the lengths, in float64:
 in a round of d parameters without structure distances differ by one part in sqrt(2 d), and who
-looks at that would see how float32 was rounded, which depends on how the round was cut.
+looks at that would see how float32 was rounded, which depends on how the round was cut. Only the
+distances over one label's parameters alone (:func:`single`), to which nothing is added, and of
+which only means of many are looked at, stay in the updates' type.
 """
 
 from __future__ import annotations

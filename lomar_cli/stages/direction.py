@@ -54,7 +54,7 @@ def _against_parameters(base: NDArray[np.float64], seen: list[NDArray[np.float64
     return (
         f"--base-model says that the files hold trained parameters, but they look like differences:"
         f" their median length is {length:.3g}, their median distance to the base model "
-        f"{distance:.3g}; if so, say --differences"
+        f"{distance:.3g}; if so, say --differences (or --gradients)"
     )
 
 

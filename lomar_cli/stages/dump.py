@@ -154,7 +154,7 @@ def dump(
                 writer.handle["clients/num_examples"][...] = np.array(
                     found[target.start :], np.int64
                 )
-                write_types(writer.handle, first.types if held.kept else {})
+                write_types(writer.handle, held.types(first.types, head.buffers))
             if target.number != target.of and target.of is not None:
                 before = _digest(target)
     warnings = [*filter(None, [direction.warning(), flat.warning()]), *_warned(output, files)]

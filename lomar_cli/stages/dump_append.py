@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lomar_cli.errors import InputError, LomarError, UsageError
 from lomar_cli.files.append import append_client
@@ -60,7 +61,8 @@ def append(
     leave some appended, and the error then says how many.
     """
     held = Said(base_model, differences, gradients)
-    head, types = _head(output)
+    head, types, made = _head(output)
+    _check_step(held, made, output)
     base = _base(base_model, head, layers, output, max_bytes)
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     there = set(head.clients)
@@ -100,8 +102,20 @@ def append(
     return Appended(done, total, clients.ignored, list(warnings))
 
 
-def _head(output: Path) -> tuple[RoundHead, dict[str, str]]:
-    """The round's head, and the types that its clients sent where they are not the round's."""
+def _check_step(held: Said, made: Mapping[str, Any], output: Path) -> None:
+    """UsageError where the round was dumped from gradients, or others, and these are none."""
+    there = made.get("gradients")
+    if not made or there == held.gradients:
+        return
+    what = f"--gradients {there:g}" if there is not None else "no --gradients"
+    raise UsageError(
+        f"--gradients: {printable(str(output))}: was made with {what}; append what it was made of"
+    )
+
+
+def _head(output: Path) -> tuple[RoundHead, dict[str, str], Mapping[str, Any]]:
+    """The round's head, the types that its clients sent where they are not the round's, and what
+    was said when it was dumped (nothing if it was not)."""
     if not output.exists():
         raise UsageError(
             f"--append: {printable(str(output))}: no such file; make the round with its first "
@@ -109,7 +123,8 @@ def _head(output: Path) -> tuple[RoundHead, dict[str, str]]:
         )
     # Nothing but the head is looked at here; whoever appends checks the digest.
     with open_round(output, 0, verify=False) as found, open_read(output, "round") as reader:
-        return found.head, read_types(reader)
+        said = [step["options"] for step in found.provenance if step["stage"] == "dump"]
+        return found.head, read_types(reader), said[-1] if said else {}
 
 
 def _base(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,19 @@ class Said:
         A difference of half-precision numbers, or a share of one, is rarely one: it is taken in
         float32.
         """
-        if self.kept or (self.gradients is not None and name in buffers):
+        if self.kept or self._stays(name, buffers):
             return sent
         return np.result_type(sent, np.float32)
+
+    def types(self, sent: Mapping[str, str], buffers: Collection[str]) -> dict[str, str]:
+        """What of the types that clients sent is the round's own."""
+        return {
+            name: kind for name, kind in sent.items() if self.kept or self._stays(name, buffers)
+        }
+
+    def _stays(self, name: str, buffers: Collection[str]) -> bool:
+        """Counters and running statistics are no gradients: no step moves the model's own."""
+        return self.gradients is not None and name in buffers
 
     def update(
         self, arrays: Arrays, base: Arrays | None, head: RoundHead
@@ -64,9 +74,10 @@ class Said:
 
         def of(name: str) -> NDArray[Any]:
             sent, dtype = arrays[name], head.dtypes[name]
-            # Counters and running statistics are no gradients.
-            if self.kept or (self.gradients is not None and name in head.buffers):
+            if self.kept:
                 return sent
+            if self._stays(name, head.buffers):
+                return np.zeros_like(sent)
             moved: NDArray[Any] = sent.astype(dtype)
             with np.errstate(all="ignore"):
                 if base is not None:
@@ -80,5 +91,10 @@ class Said:
 
 def check_gradients(gradients: float | None) -> None:
     """UsageError for a learning rate that is none."""
-    if gradients is not None and not (gradients > 0 and math.isfinite(gradients)):
+    if gradients is None:
+        return
+    # As the updates' type holds it: below 1e-45 it would be 0, and beyond 3e38 infinite.
+    with np.errstate(all="ignore"):
+        held = float(np.float32(gradients))
+    if not (held > 0 and math.isfinite(held)):
         raise UsageError(f"--gradients {gradients:g}: must be a number above 0, the learning rate")

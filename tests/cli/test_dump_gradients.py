@@ -36,25 +36,31 @@ def test_a_round_holds_what_a_step_adds(kind, tmp_path):
         wide = np.result_type(kind, np.float32)
         assert found[name].dtype == wide
         np.testing.assert_array_equal(found[name], array.astype(wide) * wide.type(-0.1))
-    # Running statistics and counters are what they are.
-    for name, array in more.items():
-        np.testing.assert_array_equal(found[name], array)
+    # No step is known of running statistics and counters: the model's own stay.
+    for name in more:
+        assert not found[name].any()
+    works("score", tmp_path / "r.h5", "-o", tmp_path / "scores.csv")
+    works("export", tmp_path / "r.h5", "-o", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as out:
+        assert out[COUNTER].dtype == np.int64
     with open_round(tmp_path / "r.h5") as one:
         assert one.provenance[0]["options"]["gradients"] == 0.1
         assert one.provenance[0]["options"]["differences"] is False
 
 
 def test_a_step_is_taken_by_aggregate(tmp_path):
-    made = tensors(3)
+    made = {**tensors(3), BUFFER: np.ones((3, 2), np.float32)}
     base = {name: array[0] for name, array in tensors(1, seed=9).items()}
+    base[BUFFER] = np.float32([5, 6])
     model = write_base(tmp_path / "base.h5", base)
     clients = save(tmp_path / "clients", made)
     works("dump", clients, "--gradients", "0.5", "-o", tmp_path / "r.h5")
     works("aggregate", tmp_path / "r.h5", "--model", model, "-o", tmp_path / "next.npz")
     following = read_parameters(tmp_path / "next.npz").arrays
-    for name, array in made.items():
+    np.testing.assert_array_equal(following[BUFFER], base[BUFFER])
+    for name in ("fc.weight", "fc.bias"):
         np.testing.assert_allclose(
-            following[name], base[name] - 0.5 * array.mean(axis=0), rtol=1e-5, atol=1e-6
+            following[name], base[name] - 0.5 * made[name].mean(axis=0), rtol=1e-5, atol=1e-6
         )
 
 
@@ -71,7 +77,18 @@ def test_more_are_appended(tmp_path):
         assert one.sha256 == other.sha256
 
 
-@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("said", [("--gradients", "0.2"), ("--differences",)])
+def test_only_what_a_round_is_made_of_is_appended(said, tmp_path):
+    clients = save(tmp_path / "clients", tensors(3))
+    works("dump", clients / "c0.npz", "--gradients", "0.1", "-o", tmp_path / "r.h5")
+    given = (clients / "c1.npz", *said, "--append", "-o", tmp_path / "r.h5")
+    refused(tmp_path, 2, ["was made with --gradients 0.1"], "dump", *given)
+    works("dump", clients / "c0.npz", "--differences", "-o", tmp_path / "d.h5")
+    given = (clients / "c1.npz", "--gradients", "1", "--append", "-o", tmp_path / "d.h5")
+    refused(tmp_path, 2, ["was made with no --gradients"], "dump", *given)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e-50", "1e39"])
 def test_a_learning_rate_is_above_zero(rate, tmp_path):
     clients = save(tmp_path / "clients", tensors(2))
     given = (clients, f"--gradients={rate}", "-o", tmp_path / "r.h5")

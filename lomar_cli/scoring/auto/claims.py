@@ -23,12 +23,10 @@ _FEW, _MOST = 1 / 4, 4 / 5
 _FAINT, _FAINT_UNSAID = 0.03, 0.2
 # What the side of a direction weighs, against a correlation of amounts.
 _SIDE = 0.5
-
-
 _SAID = (
     "the rows of labels point away from what clients hold of these, as gradients do, and are read "
-    "the other way round; aggregate adds what a round holds: write gradients by lomar dump "
-    "--gradients"
+    "the other way round: if they are gradients, say so (lomar dump --gradients, gradients=True in "
+    "Python), as aggregate adds what a round holds; if that was said, they are updates"
 )
 
 
@@ -54,7 +52,9 @@ def claims(parts: Array, bias: Array | None, trusted: Mask) -> Claims:
     notes: list[str] = []
     if bias is None:
         along = _along(parts, trusted, None)
-        word = along * (1.0 if (along[trusted] ** 3).sum() >= 0 else -1.0)
+        # A vote a client: one with a large row must not turn everybody's claims round.
+        votes = np.sign((along[trusted] ** 3).sum(axis=1)).sum()
+        word = along * (1.0 if votes >= 0 else -1.0)
         unit = 1.0
     else:
         word = bias
@@ -106,8 +106,9 @@ def _agreed(own: Array, amounts: Array) -> Array:
 def _backwards(along: Array) -> bool:
     """Whether the rows are gradients', from their parts (n, R) along where the bias rises.
 
-    Uneven amounts may say no: a step that was much too long turns the means round, not these.
+    Uneven amounts may say no: where labels are uneven, a step that was much too long turns the
+    means round, and not these.
     """
-    means = ((along**3).sum(axis=1) > 0).mean()
-    uneven = (((along - np.median(along, axis=0)) ** 3).sum(axis=1) > 0).mean()
-    return bool(means <= _FEW and uneven < _MOST)
+    means = (along**3).sum(axis=1)
+    uneven = ((along - np.median(along, axis=0)) ** 3).sum(axis=1)
+    return bool((means < 0).mean() >= 1 - _FEW and (uneven > 0).mean() < _MOST)

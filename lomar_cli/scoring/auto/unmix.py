@@ -105,7 +105,8 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     bias = None
     if updates.output.bias is not None:
         bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
-    return Rows(parts, rest, *claims(parts, bias, votes > 0))
+    held = claims(parts, bias, votes > 0)
+    return Rows(parts, rest, held.amounts, held.faint, held.notes)
 
 
 class _Blocks:
@@ -114,7 +115,7 @@ class _Blocks:
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
         self.labels = updates.label_count
-        self._common = updates.label_block(0).astype(np.float64)
+        self._common = updates.label_block(0).astype(np.float64, order="C")
         for label in range(1, self.labels):
             self._common += updates.label_block(label)
         self._common /= self.labels

@@ -47,6 +47,51 @@ def test_attackers_do_not_turn_the_others_round():
     assert not found.notes
 
 
+def test_one_loud_client_does_not_turn_claims_without_a_bias_round():
+    """Its length in one row, the others' sum of cubes is little beside it."""
+    updates, _ = digits("0", 1, **ATTACKED)
+    plain = without_bias(updates)
+    weight = plain.tensors["fc.weight"].copy()
+    moved = weight[:, 0] - np.median(weight[:, 0], axis=0)
+    along = np.linalg.svd(moved, full_matrices=False)[2][0]
+    along *= np.sign((weight[:, 0] @ along).sum())
+    length = np.median(np.linalg.norm(weight.reshape(len(weight), -1), axis=1))
+    weight[0] *= 0.02
+    weight[0, 0] = -3.1 * length * along
+    found = rows(changed(plain, **{"fc.weight": weight})).claims[1:]
+    bias = updates.tensors["fc.bias"][1:]
+    for label in range(1, 10):
+        assert np.corrcoef(bias[:, label], found[:, label])[0, 1] > 0.9
+
+
+def test_loud_liars_do_not_decide_where_the_others_biases_rise():
+    """A sixth of the clients, three times as long, whose every bias speaks against its row."""
+    updates, _ = digits("0", 1)
+    bad = np.arange(len(updates.clients)) % 6 == 0
+    weight, bias = (updates.tensors[name].copy() for name in ("fc.weight", "fc.bias"))
+    middle = np.median(weight, axis=0)
+    weight[bad] = middle + 3 * (weight[bad] - middle)
+    bias[bad] *= -30
+    assert not rows(changed(updates, **{"fc.weight": weight, "fc.bias": bias})).notes
+
+
+def test_who_is_not_trusted_has_no_vote():
+    updates, _ = digits("0.5", 1)
+    bad = np.arange(len(updates.clients)) % 2 == 0
+    turned = {name: tensor.copy() for name, tensor in updates.tensors.items()}
+    for tensor in turned.values():
+        tensor[bad] *= -1
+    assert not rows(changed(updates, **turned), ~bad).notes
+    assert rows(changed(updates, **turned), bad).notes
+
+
+def test_rows_of_nothing_are_no_gradients():
+    assert not _backwards(np.zeros((20, 10)))
+    # Of two labels the rows are each other's negatives.
+    one = np.random.default_rng(2).normal(size=(20, 1))
+    assert not _backwards(np.hstack([one, -one]))
+
+
 def rows_of(means, uneven, clients=100, labels=10, seed=0):
     """Rows' parts with means on one side, and a few large amounts to one side."""
     rng = np.random.default_rng(seed)
