@@ -107,7 +107,8 @@ def _check_step(held: Said, made: Mapping[str, Any], output: Path) -> None:
     there = made.get("gradients")
     if not made or there == held.gradients:
         return
-    what = f"--gradients {there:g}" if there is not None else "no --gradients"
+    # Whatever a stranger's file holds there.
+    what = "no --gradients" if there is None else f"--gradients {printable(str(there), 20)}"
     raise UsageError(
         f"--gradients: {printable(str(output))}: was made with {what}; append what it was made of"
     )
@@ -123,8 +124,8 @@ def _head(output: Path) -> tuple[RoundHead, dict[str, str], Mapping[str, Any]]:
         )
     # Nothing but the head is looked at here; whoever appends checks the digest.
     with open_round(output, 0, verify=False) as found, open_read(output, "round") as reader:
-        said = [step["options"] for step in found.provenance if step["stage"] == "dump"]
-        return found.head, read_types(reader), said[-1] if said else {}
+        steps = [step for step in found.provenance if step.get("stage") == "dump"]
+        return found.head, read_types(reader), steps[-1].get("options", {}) if steps else {}
 
 
 def _base(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ import lomar_cli
 from lomar_cli.errors import UsageError
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.round import open_round
-from tests.commands import refused, works
+from tests.commands import lomar, refused, works
 from tests.making import read_updates, tensors, write_base
 
 BUFFER, COUNTER = "norm.running_mean", "norm.num_batches_tracked"
@@ -86,6 +87,23 @@ def test_only_what_a_round_is_made_of_is_appended(said, tmp_path):
     works("dump", clients / "c0.npz", "--differences", "-o", tmp_path / "d.h5")
     given = (clients / "c1.npz", "--gradients", "1", "--append", "-o", tmp_path / "d.h5")
     refused(tmp_path, 2, ["was made with no --gradients"], "dump", *given)
+
+
+@pytest.mark.parametrize("said", ["\x1b[2J", [1, {}], {"a": 1}, True, 1e400, None])
+def test_what_a_strangers_round_says_it_is_made_of_does_no_harm(said, tmp_path):
+    clients = save(tmp_path / "clients", tensors(3))
+    works("dump", clients / "c0.npz", "--differences", "-o", tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5", "r+") as file:
+        steps = json.loads(file["provenance"][()])
+        steps[0]["options"]["gradients"] = said
+        if said is None:
+            del steps[0]["options"]
+        del file["provenance"]
+        file["provenance"] = np.bytes_(json.dumps(steps))
+    given = (clients / "c1.npz", "--differences", "--append", "-o", tmp_path / "r.h5")
+    ran = lomar("dump", *given)
+    assert ran.exit_code in ((0,) if said is None else (2, 3)), ran.stderr
+    assert "\x1b" not in ran.stderr and "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e-50", "1e39"])
