@@ -144,8 +144,8 @@ def dump(
                     direction.add(own_arrays)
                     if base is not None:
                         flat.add(part.clients[row], own_arrays)
-                    update = held.update(one.arrays, base, head)
-                    writer.write(row, {name: update(name)[None] for name in head.shapes})
+                    sent = held.updates(one.arrays, base, head)
+                    writer.write(row, {name: array[None] for name, array in sent.items()})
                     counts.append(one.num_examples)
                     advance(1)
                 # Known only now; the steps are written when the round is sealed.

@@ -90,8 +90,7 @@ def append(
     again = zip(clients.names, counts, clients.read(max_bytes, layers), strict=True)
     for name, count, (_, one) in again:
         try:
-            update = held.update(one.arrays, base, head)
-            total = append_client(output, name, count, {n: update(n) for n in head.shapes})
+            total = append_client(output, name, count, held.updates(one.arrays, base, head))
         except LomarError as error:
             if not done:
                 raise

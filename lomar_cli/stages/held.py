@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,26 +67,27 @@ class Said:
         """Counters and running statistics are no gradients: no step moves the model's own."""
         return self.gradients is not None and name in buffers
 
-    def update(
+    def updates(
         self, arrays: Arrays, base: Arrays | None, head: RoundHead
-    ) -> Callable[[str], NDArray[Any]]:
-        """A client's update of a parameter, by its name, in the round's type."""
+    ) -> dict[str, NDArray[Any]]:
+        """A client's updates by parameter, in the round's types."""
+        return {name: self._update(name, arrays, base, head) for name in head.shapes}
 
-        def of(name: str) -> NDArray[Any]:
-            sent, dtype = arrays[name], head.dtypes[name]
-            if self.kept:
-                return sent
-            if self._stays(name, head.buffers):
-                return np.zeros_like(sent)
-            moved: NDArray[Any] = sent.astype(dtype)
-            with np.errstate(all="ignore"):
-                if base is not None:
-                    moved -= base[name].astype(dtype)
-                elif self.gradients is not None:
-                    moved *= dtype.type(-self.gradients)
-            return moved
-
-        return of
+    def _update(
+        self, name: str, arrays: Arrays, base: Arrays | None, head: RoundHead
+    ) -> NDArray[Any]:
+        sent, dtype = arrays[name], head.dtypes[name]
+        if self.kept:
+            return sent
+        if self._stays(name, head.buffers):
+            return np.zeros_like(sent)
+        moved: NDArray[Any] = sent.astype(dtype)
+        with np.errstate(all="ignore"):
+            if base is not None:
+                moved -= base[name].astype(dtype)
+            elif self.gradients is not None:
+                moved *= dtype.type(-self.gradients)
+        return moved
 
 
 def check_gradients(gradients: float | None) -> None:

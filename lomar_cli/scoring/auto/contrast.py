@@ -27,7 +27,7 @@ _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
 
 
 class Contrasts(NamedTuple):
-    """Of every pair of judged labels, (n, g, s), each; NaN elsewhere and for g = s.
+    """Of every pair of compared labels, (n, g, s), each; NaN elsewhere and for g = s.
 
     ``z`` are near 0 for honest clients that hold no s, and ``below`` of others: so far below 0 do
     theirs lie at least.
@@ -37,15 +37,15 @@ class Contrasts(NamedTuple):
     below: Array
 
 
-def contrasts(content: Array, rest: Array, trusted: Mask, judged: Mask) -> Contrasts:
-    """The contrasts of every pair of ``judged`` labels (R,)."""
+def contrasts(content: Array, rest: Array, trusted: Mask, compared: Mask) -> Contrasts:
+    """The contrasts of every pair of ``compared`` labels (R,)."""
     count, labels, _ = content.shape
     held = np.maximum(np.einsum("nll->nl", content), 0.0)
     noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
     unit = noise_units(content, held, noise, trusted)
     major = np.maximum(held - 2 * held.sum(axis=1, keepdims=True) / labels, 0.0)
     found = Contrasts(*(np.full((count, labels, labels), np.nan) for _ in range(2)))
-    targets = np.flatnonzero(judged)
+    targets = np.flatnonzero(compared)
     for s in targets:
         gs = targets[targets != s]
         if len(gs) == 0:

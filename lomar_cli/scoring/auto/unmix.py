@@ -115,6 +115,7 @@ class _Blocks:
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
         self.labels = updates.label_count
+        self.dtype = updates.dtype
         self._common = updates.label_block(0).astype(np.float64, order="C")
         for label in range(1, self.labels):
             self._common += updates.label_block(label)
@@ -123,18 +124,10 @@ class _Blocks:
         # For all labels: fresh memory takes longer than the numbers that go into it.
         self._held = np.empty_like(self._common)
 
-    def each(self) -> Iterator[Array]:
+    def each(self, kind: type[np.floating[Any]] | np.dtype[Any] = np.float64) -> Iterator[Floats]:
         """The rows (n, width) of label after label, each there until the next is asked for."""
-        for label in range(self.labels):
-            yield np.subtract(self._updates.label_block(label), self._common, out=self._held)
-
-    def quickly(self) -> Iterator[Floats]:
-        """The same in the updates' own type, of so many digits."""
-        if self._updates.dtype == np.float64:
-            yield from self.each()
-            return
-        common = self._common.astype(np.float32)
-        held = self._held.view(np.float32).reshape(-1)[: common.size].reshape(common.shape)
+        common = self._common.astype(kind, copy=False)
+        held = self._held.view(kind).reshape(-1)[: common.size].reshape(common.shape)
         for label in range(self.labels):
             yield np.subtract(self._updates.label_block(label), common, out=held)
 
@@ -151,7 +144,8 @@ def _leading(blocks: _Blocks, votes: Array) -> Array:
     for _ in range(_POWERS):
         basis, _ = np.linalg.qr(sketch)
         sketch = np.zeros_like(basis)
-        for block in blocks.quickly():
+        # Directions need no more digits than the updates have, and are found sooner so.
+        for block in blocks.each(blocks.dtype):
             seen = block @ basis.astype(block.dtype)
             seen *= (votes**2)[:, None].astype(block.dtype)
             sketch += block.T @ seen
