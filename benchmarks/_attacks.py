@@ -16,7 +16,6 @@ from lomar_cli.attacks.context import Earlier
 from lomar_cli.attacks.registry import make_round_attack
 from lomar_cli.errors import NotApplicableError, UsageError
 from lomar_cli.files.updates import Updates
-from lomar_cli.learning.logistic import OUTPUT
 from lomar_cli.stages.defender import flatten
 from lomar_cli.stages.poison import Knowledge, turn
 
@@ -118,8 +117,8 @@ def attacked(rounds: Source, number: int, name: str, tau: float, flips: Sequence
     difference. NotApplicableError where the attack cannot be made of this round.
     """
     attack, world = ATTACKS[name], rounds.world
-    if attack.only and world.data not in attack.only:
-        raise NotApplicableError(f"{name}: not on {world.data}")
+    if attack.only and world.source not in attack.only:
+        raise NotApplicableError(f"{name}: not on {world.source}")
     if name == "none" or not tau:
         return together(rounds, number, OWN, 0)
     made = together(rounds, number, ways(attack, flips), world.attackers(tau), attack.part == OWN)
@@ -151,7 +150,7 @@ def together(rounds: Source, number: int, part: str, many: int, harmful: bool = 
         tensors = {k: np.concatenate([tensors[k], spare.tensors[k][:many]]) for k in tensors}
         acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
         guilty = {client for client, poisoned in acts if poisoned or harmful}
-    return _in_order(ids, tensors, world.samples, guilty)
+    return _in_order(world, ids, tensors, guilty)
 
 
 def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
@@ -160,7 +159,9 @@ def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
         return {"flip": [flip]}
     if attack == "framing":
         # The bias of the source label tells who holds it: those are to be removed.
-        bias = np.asarray(made.updates.tensors[OUTPUT.bias][:, int(flip.partition(":")[0])])
+        assert made.updates.output is not None and made.updates.output.bias is not None
+        biases = np.asarray(made.updates.tensors[made.updates.output.bias])
+        bias = biases[:, int(flip.partition(":")[0])]
         best = [row for row in np.argsort(-bias, kind="stable") if not made.malicious[row]]
         return {"victims": ",".join(made.updates.clients[row] for row in best)}
     return {}
@@ -172,20 +173,21 @@ def _before(rounds: Source, number: int, attack: str) -> Earlier | None:
         return None
     world = rounds.world
     tensors = rounds.peek(number - 1, HONEST).tensors
-    updates = _in_order(world.ids[: world.clients], tensors, world.samples, set()).updates
+    updates = _in_order(world, world.ids[: world.clients], tensors, set()).updates
     rows = np.arange(world.clients)
     return Earlier(updates.clients, flatten(updates, rows), updates.num_examples.astype(float))
 
 
 def _in_order(
-    ids: Sequence[str], tensors: Mapping[str, Any], samples: int, guilty: set[str]
+    world: World, ids: Sequence[str], tensors: Mapping[str, Any], guilty: set[str]
 ) -> Attacked:
     """Clients sorted by their ids, so that no place in the round tells on anybody."""
     order = sorted(range(len(ids)), key=lambda row: ids[row])
     clients = [ids[row] for row in order]
     rows = np.array(order, np.intp)
-    labels = [str(label) for label in range(len(tensors[OUTPUT.weight][0]))]
+    output = world.model.OUTPUT
+    labels = [str(label) for label in range(len(tensors[output.weight][0]))]
     sorted_ = {name: np.ascontiguousarray(value[rows]) for name, value in tensors.items()}
-    counts = np.full(len(ids), samples, np.int64)
-    updates = Updates(clients, counts, sorted_, OUTPUT, labels)
+    counts = np.full(len(ids), world.samples, np.int64)
+    updates = Updates(clients, counts, sorted_, output, labels)
     return Attacked(updates, np.array([client in guilty for client in clients]))

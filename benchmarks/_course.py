@@ -13,7 +13,6 @@ from _worlds import World
 from numpy.typing import NDArray
 
 from lomar_cli.aggregation.registry import RULES
-from lomar_cli.learning import logistic
 from lomar_cli.learning.registry import Training
 from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.options import parse_settings
@@ -29,7 +28,7 @@ class Course:
 
     def __init__(self, world: World, training: Training = TRAINING) -> None:
         self.world, self.training = world, training
-        self.model: Arrays = logistic.initial(world.dataset)
+        self.model: Arrays = world.initial()
         self._parts: dict[tuple[int, str], Trained] = {}
 
     def part(self, number: int, name: str) -> Trained:
@@ -54,7 +53,8 @@ class Course:
         rows = (
             np.arange(len(data.y_test)) if label is None else np.flatnonzero(data.y_test == label)
         )
-        guessed = logistic.predict(self.model, data.features(rows, test=True))
+        features = data.features(rows, test=True)
+        guessed = self.world.model.predict(self.model, features, data)
         return float((guessed == data.y_test[rows]).mean())
 
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.atomic import atomic_path
 from lomar_cli.files.updates import Updates
-from lomar_cli.learning import logistic
 from lomar_cli.learning.registry import Training
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -77,11 +76,11 @@ class Rounds:
         tensors = train(world, ROOT, self.model(number), self.training, number).tensors
         counts = np.array([world.samples], np.int64)
         samples = part_of(world, ROOT).clients[0].samples
-        return Updates(["root"], counts, tensors, logistic.OUTPUT), samples
+        return Updates(["root"], counts, tensors, world.model.OUTPUT), samples
 
     def _step(self, number: int) -> Arrays:
         if number == 1:
-            return logistic.initial(self.world.dataset)
+            return self.world.initial()
         before = self.model(number - 1)
         updates = self.peek(number - 1, HONEST).tensors
         return {
@@ -127,6 +126,7 @@ def train(world: World, name: str, model: Arrays, training: Training, number: in
     """What the clients of a part of round ``number`` make of ``model``."""
     found = part_of(world, name)
     seeded = replace(training, seed=1000 * world.seed + number)
-    groups = [made for _, made in logistic.train(found.dataset, model, found.clients, seeded)]
+    done = world.model.train(found.dataset, model, found.clients, seeded, lambda count: None)
+    groups = [made for _, made in done]
     tensors = {key: np.concatenate([one[key] for one in groups]) for key in groups[0]}
     return Trained(tensors, found.poisoned)

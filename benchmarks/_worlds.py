@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,14 @@ from lomar_cli.attacks.on_split import Holdings, Poisoning
 from lomar_cli.attacks.registry import make_split_attack
 from lomar_cli.data import partition, registry
 from lomar_cli.data.dataset import Dataset
+from lomar_cli.learning.registry import ModelModule
+from lomar_cli.learning.registry import model as learned
 
 Ints = NDArray[np.int64]
 # Spare clients for each honest one: the most attackers there can be, if no more are asked for.
 SPARE = 0.4
 HONEST, SPARES, TEACHERS = "honest", "spare", "teacher"
+ON = "+"
 # Numbers in the updates of all teachers together, which have to fit into memory.
 TEACHING, MOST_TEACHERS = 4 * 10**7, 400
 
@@ -53,10 +57,17 @@ SIZES = {
 }
 
 
+def size(data: str) -> Size:
+    """The size for a data set, whatever is trained on it."""
+    return SIZES[data.partition(ON)[0]]
+
+
 @dataclass(frozen=True)
 class World:
     """``scheme`` is a lambda ("0.5", the paper's partition) or "dirichlet0.1".
 
+    ``data`` names a data set, and after a ``+`` the model that is trained on it ("digits+cnn"),
+    softmax regression where it names none. The clients are the same ones whatever the model.
     ``spare`` clients there are for each honest one.
     """
 
@@ -75,12 +86,29 @@ class World:
 
     @cached_property
     def dataset(self) -> Dataset:
-        return registry.load(self.data, self.data_dir)
+        return registry.load(self.source, self.data_dir)
+
+    @property
+    def source(self) -> str:
+        """The data set's name."""
+        return self.data.partition(ON)[0]
+
+    @property
+    def architecture(self) -> str:
+        return self.data.partition(ON)[2] or "logistic"
+
+    @property
+    def model(self) -> ModelModule:
+        return learned(self.architecture, "--data")
+
+    def initial(self) -> dict[str, NDArray[Any]]:
+        """The model that the federation starts from."""
+        return self.model.initial(self.dataset, self.seed)
 
     def count(self, kind: str) -> int:
         """How many clients of a kind there are: honest, spare or teacher."""
         if kind == TEACHERS:
-            parameters = len(self.dataset.labels) * (self.dataset.x_train.shape[1] + 1)
+            parameters = sum(value.size for value in self.initial().values())
             return min(MOST_TEACHERS, TEACHING // parameters)
         return self.clients if kind == HONEST else round(self.spare * self.clients)
 
@@ -90,7 +118,7 @@ class World:
 
     def rng(self, what: str) -> np.random.Generator:
         """A stream of its own for every purpose."""
-        return np.random.default_rng([self.seed, zlib.crc32(f"{self.data} {what}".encode())])
+        return np.random.default_rng([self.seed, zlib.crc32(f"{self.source} {what}".encode())])
 
     @cached_property
     def ids(self) -> list[str]:
@@ -114,13 +142,13 @@ class World:
         """What the clients of a kind hold when all of them attack their own samples."""
         data = self.dataset
         held = Holdings(
-            self.data,
+            self.source,
             data.y_train,
             data.labels,
             data.shape,
             self.owned(kind),
             self.rng(f"{self.scheme} {kind} {attack} {sorted(options.items())}"),
-            registry.entry(self.data).rare == "repeat",
+            registry.entry(self.source).rare == "repeat",
         )
         return make_split_attack(attack, options)(held)
 
@@ -128,5 +156,5 @@ class World:
     def _scheme(self) -> tuple[str, dict[str, object]]:
         if self.scheme.startswith("dirichlet"):
             return "dirichlet", {"alpha": float(self.scheme.removeprefix("dirichlet"))}
-        rare = registry.entry(self.data).rare
+        rare = registry.entry(self.source).rare
         return "paper", {"imbalance": float(self.scheme), "rare": rare}

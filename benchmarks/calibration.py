@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from _attacks import attacked
 from _rounds import Rounds
-from _worlds import SIZES, World
+from _worlds import World, size
 
 from lomar_cli.scoring.judge import prepare
 from lomar_cli.scoring.lomar_auto import LomarAuto
@@ -42,7 +42,7 @@ class Lost:
 
 def lost(rounds: Rounds, number: int, allowed: Sequence[float], views: str = "all") -> list[Lost]:
     """What round ``number`` of honest clients loses, for each share that may be removed."""
-    made = attacked(rounds, number, "none", 0.0, SIZES[rounds.world.data].flips)
+    made = attacked(rounds, number, "none", 0.0, size(rounds.world.data).flips)
     seen = prepare(made.updates)
     found = []
     for share in allowed:
@@ -63,7 +63,7 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, str]]:
         for scheme in args.schemes.split(","):
             for count in (int(text) for text in args.clients.split(",")):
                 runs = [
-                    Rounds(World(data, scheme, seed, count, SIZES[data].samples), args.cache)
+                    Rounds(World(data, scheme, seed, count, size(data).samples), args.cache)
                     for seed in seeds
                 ]
                 for number in (int(text) for text in args.rounds.split(",")):

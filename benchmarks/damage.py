@@ -28,7 +28,7 @@ import numpy as np
 from _attacks import ATTACKS, attacked, together
 from _course import Course, Defended, defend
 from _results import Results, Row
-from _worlds import SIZES, SPARE, World
+from _worlds import SPARE, World, size
 
 from lomar_cli.errors import LomarError
 from lomar_cli.scoring.registry import METHODS
@@ -139,9 +139,8 @@ def asked(given: argparse.Namespace) -> list[Run]:
     runs = []
     where = (axes[name] for name in ("seeds", "data", "lambdas", "flips", "taus"))
     for seed, data, spread, flip, tau in itertools.product(*where):
-        size = SIZES[data]
-        most = max(SPARE, float(tau))
-        world = World(data, spread, int(seed), size.clients, size.samples, given.data_dir, most)
+        own, most = size(data), max(SPARE, float(tau))
+        world = World(data, spread, int(seed), own.clients, own.samples, given.data_dir, most)
         beside = [(NO_ATTACK, NONE), (FLOOR, NONE)]
         pairs = [*beside, *itertools.product(axes["attacks"], defenses)]
         runs += [Run(world, flip, float(tau), given.rounds, *pair) for pair in pairs]

@@ -8,7 +8,8 @@ there are not made again: a run that was killed goes on, and --again NAME,... ju
 methods. Trained rounds are kept in --cache, so that this takes no training. ``detection_report.py``
 makes tables of the file.
 
-Softmax regression, 5 epochs, batches of 20, learning rate 0.01. Attackers are added to the honest
+Softmax regression, or what ``--data`` names (``digits+cnn``), 5 epochs, batches of 20, learning
+rate 0.01. Attackers are added to the honest
 clients, tau for each; when a run asks for more than 0.4, it draws other attackers for all of its
 shares. Rounds go on by the average of the honest clients. Malicious are attackers that poisoned at
 least one sample; one that holds no sample of the source label counts as honest. Methods that take a
@@ -32,7 +33,7 @@ from _attacks import ATTACKS, Attacked, attacked, ways
 from _ceiling import told_apart
 from _results import Results, Row
 from _rounds import Rounds
-from _worlds import SIZES, SPARE, World
+from _worlds import SIZES, SPARE, World, size
 
 from lomar_cli.errors import LomarError, NotApplicableError, UsageError
 from lomar_cli.learning.loss import loss_on
@@ -64,7 +65,7 @@ FULL = {
     "methods": "all",
 }
 ABOUT = {
-    "data": "data sets",
+    "data": "data sets, as NAME or NAME+MODEL",
     "schemes": "lambdas of the paper's partition, and dirichletALPHA",
     "taus": "attackers for each honest client",
     "rounds": "rounds that are judged",
@@ -123,8 +124,8 @@ def main() -> None:
             data,
             scheme,
             int(seed),
-            given.clients or SIZES[data].clients,
-            given.samples or SIZES[data].samples,
+            given.clients or size(data).clients,
+            given.samples or size(data).samples,
             given.data_dir,
             max(SPARE, *grid.taus),
         )
@@ -215,7 +216,7 @@ def judge_cell(
     present: int | None = None,
 ) -> list[Row]:
     """A row a method; where there is no verdict, the reason for it."""
-    flips = SIZES[rounds.world.data].flips
+    flips = size(rounds.world.data).flips
     try:
         made = attacked(rounds, number, attack, tau, flips)
     except NotApplicableError as error:
@@ -245,7 +246,7 @@ def trusting(rounds: Rounds, number: int, made: Attacked) -> Screened:
     world = rounds.world
     root, samples = rounds.root(number)
     data, model = world.dataset, rounds.model(number)
-    loss = loss_on("logistic", data, samples, data.y_train[samples])
+    loss = loss_on(world.architecture, data, samples, data.y_train[samples])
     return prepare(
         made.updates,
         seed=world.seed,

@@ -5,7 +5,8 @@ A table stands between ``<!-- table KIND key=value ... -->`` and ``<!-- end -->`
 line a method and a column a spread of labels, ``show`` being the number shown (auc, found,
 false_alarms: the mean, and the worst in brackets); ``damage`` has a line a defense and a column a
 lambda, with the accuracy on the source label, or with ``show=overall`` on all. All other keys
-choose rows by a column, ``a|b`` for two values. The page is rewritten; with ``--check`` a stale
+choose rows by a column, ``a|b`` for two values; ``of`` is the folder of ``detection`` that its
+file lies in. The page is rewritten; with ``--check`` a stale
 page is an error. ``detection_report.py``, ``damage_report.py`` and ``detection_compare.py`` of
 ``benchmarks/`` write the files.
 
@@ -73,12 +74,13 @@ def keys(text: str) -> Row:
 
 
 def table(kind: str, chosen: Row) -> str:
+    folder = chosen.pop("of", "")
     if kind in TITLES:
         titles = TITLES[kind]
-        rows = read(f"{kind}.csv")
+        rows = read(folder, f"{kind}.csv")
         return markdown(list(titles.values()), [[row[key] for key in titles] for row in rows])
     show = chosen.pop("show", "auc" if kind == "detection" else "source")
-    rows = read("summary.csv" if kind == "detection" else "damage.csv")
+    rows = read(folder, "summary.csv" if kind == "detection" else "damage.csv")
     for key, value in chosen.items():
         rows = [row for row in rows if row[key] in value.split("|")]
     if not rows:
@@ -86,10 +88,10 @@ def table(kind: str, chosen: Row) -> str:
     return detection(rows, show) if kind == "detection" else damage(rows, show)
 
 
-def read(name: str) -> list[Row]:
-    path = HERE / "detection" / name
+def read(folder: str, name: str) -> list[Row]:
+    path = HERE / "detection" / folder / name
     if not path.is_file():
-        raise SystemExit(f"docs/detection.md: there is no detection/{name}")
+        raise SystemExit(f"docs/detection.md: there is no {path.relative_to(HERE)}")
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
 

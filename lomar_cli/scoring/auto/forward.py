@@ -36,12 +36,15 @@ class Split:
     found: bool
 
 
-def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split:
+def split(
+    values: Vector, width: float, gap: float, false_alarm: float, noise: float = 0.0
+) -> Split:
     """Search for the first value that is far from the core and from the value before it.
 
     ``width`` and ``gap`` are in units of the core's spread; ``width`` grows for small rounds,
     whose spread is known less well, and with a smaller ``false_alarm``. Without a spread (most
-    values equal), or where the first 55 % are not alike themselves, nobody is found.
+    values equal), or where the first 55 % are not alike themselves, nobody is found. The spread
+    is at least ``noise``: where most values are equal, a few others must not make it tiny.
     """
     count = len(values)
     ordered = np.sort(values)
@@ -49,11 +52,11 @@ def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split
     factor = usual * _strictness(false_alarm)
     start = int(np.ceil(START * count))
     limit = np.inf
-    centre, spread = _core(ordered[:start])
+    centre, spread = _core(ordered[:start], noise)
     # Where the core itself reaches so far, it is no majority that agrees.
     agrees = ordered[start - 1] <= centre + usual * spread
     for i in range(start if agrees else count, count):
-        centre, spread = _core(ordered[:i])
+        centre, spread = _core(ordered[:i], noise)
         if (
             spread > 0
             and ordered[i] > centre + factor * spread
@@ -62,7 +65,7 @@ def split(values: Vector, width: float, gap: float, false_alarm: float) -> Split
             limit = (ordered[i] + ordered[i - 1]) / 2
             break
     else:
-        centre, spread = _core(ordered)
+        centre, spread = _core(ordered, noise)
     found = bool(np.isfinite(limit))
     if not found:
         # Nobody is beyond it; the scale is such that nobody comes out above 1 either.
@@ -93,10 +96,10 @@ def _strictness(false_alarm: float) -> float:
     return normal.inv_cdf(1 - false_alarm / 10) / normal.inv_cdf(1 - USUAL_FALSE_ALARM / 10)
 
 
-def _core(ordered: Vector) -> tuple[float, float]:
-    """Median and spread of sorted values: the larger of the two sides' 34 %."""
+def _core(ordered: Vector, noise: float = 0.0) -> tuple[float, float]:
+    """Median and spread of sorted values: the larger of the two sides' 34 %, or ``noise``."""
     low, centre, high = (_quantile(ordered, share) for share in (0.1587, 0.5, 0.8413))
-    return centre, max(centre - low, high - centre)
+    return centre, max(centre - low, high - centre, noise)
 
 
 def _quantile(ordered: Vector, share: float) -> float:

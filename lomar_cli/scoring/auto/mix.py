@@ -33,6 +33,9 @@ _SUSPECT, _SURE = -2.5, -30.0
 _LEAST = 0.3
 # A pair whose mirror image has evidence of its own is a question of who is right.
 _DOUBT = -2.0
+# An accusation may rest on the word of a few: those who hold at least so much of the label, of the
+# most that anybody does. So much evidence is none, and so is this share of what there was.
+_LEAD, _NOTHING, _LITTLE = 0.5, -1.0, 0.15
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
 _UNSURE = -1.0
 # The z that is too high for a single client, whatever the others do; and in multiples of what one
@@ -193,8 +196,7 @@ class _Round:
             if not guilty and (found[g, s] > _SUSPECT or not self.believed):
                 break
             pair = self._pair(contrast.z, pairs, g, s)
-            if found[s, g] < _DOUBT:
-                pair = self._who_is_right(contrast.z, pairs, pair)
+            pair = self._who_is_right(contrast.z, found, pairs, pair)
             pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
             if not pair.clients.any() or not self._majority(fit):
@@ -269,21 +271,51 @@ class _Round:
             height = max(height, min(alike, most))
         return height
 
-    def _who_is_right(self, z: Array, before: list[_Pair], pair: _Pair) -> _Pair:
+    def _who_is_right(self, z: Array, found: Array, before: list[_Pair], pair: _Pair) -> _Pair:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
-        Without the guilty the others agree with each other; without the honest the guilty still
-        stand out.
+        With both sides out of the fit the guilty still stand out from the others; an accusation
+        that rests on the word of a few on what s is does not, and then it is they who are wrong.
+        Where both sides have evidence, the others agree with each other without the guilty.
         """
-        mirror = self._pair(z, before, pair.source, pair.target)
+        g, s = pair.target, pair.source
+        doubted = bool(found[s, g] < _DOUBT)
+        mirror = self._pair(z, before, s, g) if doubted else self._leading(before, pair)
         fits = [self._fit([*before, one]) for one in (pair, mirror)]
-        if not all(self._majority(fit) for fit in fits):
+        if not mirror.clients.any() or not all(self._majority(fit) for fit in fits):
+            return pair
+        both = fits[0] & fits[1]
+        if self._majority(both):
+            left = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
+            if left > min(_NOTHING, _LITTLE * found[g, s]):
+                return mirror
+        if not doubted:
             return pair
         left = []
         for fit, other in zip(fits, (mirror, pair), strict=True):
-            found = self._evidence(self._contrasts(fit), fit | other.clients)
-            left.append(found[other.target, other.source])
+            seen = self._evidence(self._contrasts(fit), fit | other.clients)
+            left.append(seen[other.target, other.source])
         return mirror if left[1] > left[0] + 1 else pair
+
+    def _leading(self, before: list[_Pair], pair: _Pair) -> _Pair:
+        """The mirror of a pair by the word of a few, without evidence in the round as it is.
+
+        Of those who hold the most of the source, and so say what it is, they are the ones who
+        stand out where all others say it; nobody, if these are more than the pair's clients.
+        """
+        fit = self._fit(before)
+        held = self.rows.claims
+        share = held[:, pair.source] / np.maximum(held.sum(axis=1), _TINY)
+        leaders = fit & (share > _LEAD * share[fit].max())
+        without = fit & ~leaders
+        clients = np.zeros_like(fit)
+        if self._majority(without):
+            z = self._contrasts(without).z
+            height = self._height(z, before, pair.target, without)
+            clients = leaders & (z[:, pair.source, pair.target] > height)
+            if clients.sum() > pair.clients.sum():
+                clients[:] = False
+        return _Pair(pair.source, pair.target, clients)
 
     def _settled(self, before: list[_Pair], pair: _Pair) -> _Pair:
         """Fit without the clients found, and look again who stands out."""

@@ -13,8 +13,9 @@ from lomar_cli.scoring.auto.base import Seen, Sight, Vector, cannot
 from lomar_cli.scoring.auto.forward import ranked, split
 
 _CONSTANTS = (6.0, 1.5)
-# A difference of less than this share of the parameters is not looked at.
-_LEAST = 0.002
+# Who differs by less than these shares of the parameters is not suspect. Zeros come and go by
+# whole units of a hidden layer, which some clients' samples wake and others' do not.
+_LEAST_ZEROS, _LEAST_POSITIVES = 0.02, 0.002
 
 
 def signs(seen: Seen) -> Sight:
@@ -26,12 +27,15 @@ def signs(seen: Seen) -> Sight:
     suspicion = np.zeros(count)
     words: dict[int, str] = {}
     judged = False
-    for shares, name in ((course.zeros, "zero"), (positives, "positive")):
+    for shares, least, name in (
+        (course.zeros, _LEAST_ZEROS, "zero"),
+        (positives, _LEAST_POSITIVES, "positive"),
+    ):
         values = _off(shares)
-        if float(values.max()) < _LEAST:
+        if float(values.max()) < least:
             continue
         judged = True
-        found = split(np.maximum(values, _LEAST / 2), *_CONSTANTS, seen.false_alarm)
+        found = split(values, *_CONSTANTS, seen.false_alarm, least / _CONSTANTS[0])
         for i in np.flatnonzero(found.suspicion > 1):
             usual = float(np.median(shares))
             words.setdefault(

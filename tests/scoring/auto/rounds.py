@@ -57,6 +57,21 @@ def trained(source, scheme, seed, honest, samples, flips=(), attackers=0, each=F
     return Updates(names, np.full(count, samples), tensors, logistic.OUTPUT, labels), bad
 
 
+def pure(source, target, count, samples=60, seed=1):
+    """Flat updates (count, d) of who trains on digits of one class only, called another."""
+    data, rng = data_of("digits"), np.random.default_rng([seed, 78])
+    held = np.flatnonzero(data.y_train == source)
+    clients = [
+        ClientData(f"p{i}", rng.choice(held, samples, replace=False), np.full(samples, target))
+        for i in range(count)
+    ]
+    training = Training(epochs=5, batch_size=20, lr=0.01, seed=seed)
+    made = [group for _, group in logistic.train(data, logistic.initial(data), clients, training)]
+    return np.concatenate(
+        [np.concatenate([t.reshape(len(t), -1) for t in group.values()], axis=1) for group in made]
+    )
+
+
 def changed(updates, **tensors):
     """The same round with some tensors replaced."""
     return replace(updates, tensors={**updates.tensors, **tensors})

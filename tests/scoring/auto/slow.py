@@ -16,14 +16,14 @@ def quantile(ordered, share):
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
 
 
-def core(values):
+def core(values, noise=0.0):
     ordered = sorted(values)
     centre = quantile(ordered, 0.5)
     spread = max(centre - quantile(ordered, 0.1587), quantile(ordered, 0.8413) - centre)
-    return centre, spread
+    return centre, max(spread, noise)
 
 
-def cut(values, width, gap, false_alarm=0.01):
+def cut(values, width, gap, false_alarm=0.01, noise=0.0):
     """The forward search: (indices beyond the cut, limit, the core's centre).
 
     Limit None: nobody.
@@ -33,12 +33,12 @@ def cut(values, width, gap, false_alarm=0.01):
     strict = norm.ppf(1 - false_alarm / 10) / norm.ppf(0.999)
     start = math.ceil(0.55 * count)
     inside = [values[i] for i in order[:start]]
-    centre, spread = core(inside)
+    centre, spread = core(inside, noise)
     if inside[-1] > centre + width * (1 + 10 / count) * spread:
         return set(), None, core(values)[0]
     for size in range(start, count):
         inside = [values[i] for i in order[:size]]
-        centre, spread = core(inside)
+        centre, spread = core(inside, noise)
         new = values[order[size]]
         far = new > centre + width * (1 + 10 / count) * strict * spread
         if spread > 0 and far and new - inside[-1] > gap * spread:
@@ -46,11 +46,11 @@ def cut(values, width, gap, false_alarm=0.01):
     return set(), None, core(values)[0]
 
 
-def suspicions(values, width, gap, false_alarm=0.01):
+def suspicions(values, width, gap, false_alarm=0.01, noise=0.0):
     """The same as suspicions: 1 at the limit, 0 at the centre and below."""
-    flagged, limit, centre = cut(values, width, gap, false_alarm)
+    flagged, limit, centre = cut(values, width, gap, false_alarm, noise)
     if limit is None:
-        _, spread = core(values)
+        _, spread = core(values, noise)
         strict = norm.ppf(1 - false_alarm / 10) / norm.ppf(0.999)
         reach = width * (1 + 10 / len(values)) * strict * spread
         limit = centre + max(reach, 1.01 * (max(values) - centre))

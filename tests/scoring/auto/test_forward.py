@@ -28,9 +28,9 @@ def drawn(count, seed, share, step=30.0):
 @given(ROUNDS, st.sampled_from([(4.5, 0.75), (5.0, 1.0), (2.0, 0.1)]), st.floats(0.0, 12.0))
 def test_it_is_the_slow_search(drawing, constants, step):
     values, _ = drawn(*drawing, step=step)
-    for false_alarm in (0.01, 0.1):
-        found = split(values, *constants, false_alarm)
-        expected, flagged = slow.suspicions(values.tolist(), *constants, false_alarm)
+    for false_alarm, noise in ((0.01, 0.0), (0.1, 0.0), (0.01, 1.5)):
+        found = split(values, *constants, false_alarm, noise)
+        expected, flagged = slow.suspicions(values.tolist(), *constants, false_alarm, noise)
         np.testing.assert_allclose(found.suspicion, expected, rtol=1e-9, atol=1e-12)
         assert set(np.flatnonzero(found.suspicion > 1)) == flagged
         assert found.found == bool(flagged)

@@ -13,7 +13,16 @@ from lomar_cli.scoring.auto.contrast import Contrasts
 from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
 from lomar_cli.scoring.auto.unmix import rows_seen
 from tests.data.real import needs
-from tests.scoring.auto.rounds import changed, digits, no_output, seen, trained, without_bias
+from tests.scoring.auto.rounds import (
+    appended,
+    changed,
+    digits,
+    no_output,
+    pure,
+    seen,
+    trained,
+    without_bias,
+)
 from tests.scoring.plain import from_matrix
 
 # Its name in the package is the function's, too.
@@ -91,6 +100,23 @@ def test_several_pairs_at_once(each):
     (note,) = sight.notes
     # Clients who do both are found by one pair, and leave nothing that tells of the other.
     assert ("1:7" in note) + ("4:9" in note) >= (2 if each else 1), note
+
+
+@pytest.mark.parametrize("attackers", [1, 2, 3])
+def test_the_word_of_a_few_on_what_a_label_is_accuses_nobody_else(attackers):
+    # Where labels are even, who holds one label alone has more of it than all others together.
+    named = set()
+    for seed in (1, 2, 4):
+        honest, _ = digits("dirichlet3", seed)
+        names = [f"p{i}" for i in range(attackers)]
+        sight, flagged = flags(appended(honest, pure(1, 7, attackers, seed=seed), names))
+        assert not flagged[:100].any(), seed
+        assert flagged[100:].all() == sight.found
+        named |= set(sight.notes)
+        # Nor does who holds one label alone and calls it by its name.
+        assert not flags(appended(honest, pure(7, 7, attackers, seed=seed), names))[1].any()
+    assert named <= {"labels are flipped in this round: 1:7"}
+    assert named or attackers == 3
 
 
 @pytest.mark.parametrize("scheme", ["0", "0.5", "0.9", "dirichlet0.1"])
