@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from _parts import OWN
+from _parts import OWN, part_of
 from _rounds import Trained
 from _worlds import HONEST, World
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.stages.defender import flatten
 from lomar_cli.stages.poison import Knowledge, turn
 
-Rows = NDArray[np.intp]
+Rows, Ints = NDArray[np.intp], NDArray[np.int64]
 PAIRS, FIRST = "pairs", "first"
 
 
@@ -144,13 +144,16 @@ def together(rounds: Source, number: int, part: str, many: int, harmful: bool = 
     Malicious are those of the spare ones that poisoned samples; with ``harmful`` all of them.
     """
     world, tensors = rounds.world, rounds.part(number, HONEST).tensors
+    clients = part_of(world, HONEST).clients
     ids, guilty = world.ids[: world.clients + many], set[str]()
     if many:
         spare = rounds.part(number, part)
+        clients = [*clients, *part_of(world, part).clients[:many]]
         tensors = {k: np.concatenate([tensors[k], spare.tensors[k][:many]]) for k in tensors}
         acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
         guilty = {client for client, poisoned in acts if poisoned or harmful}
-    return _in_order(world, ids, tensors, guilty)
+    counts = np.array([len(client.samples) for client in clients], np.int64)
+    return _in_order(world, ids, tensors, counts, guilty)
 
 
 def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
@@ -173,13 +176,14 @@ def _before(rounds: Source, number: int, attack: str) -> Earlier | None:
         return None
     world = rounds.world
     tensors = rounds.peek(number - 1, HONEST).tensors
-    updates = _in_order(world, world.ids[: world.clients], tensors, set()).updates
+    counts = np.array([len(client.samples) for client in part_of(world, HONEST).clients], np.int64)
+    updates = _in_order(world, world.ids[: world.clients], tensors, counts, set()).updates
     rows = np.arange(world.clients)
     return Earlier(updates.clients, flatten(updates, rows), updates.num_examples.astype(float))
 
 
 def _in_order(
-    world: World, ids: Sequence[str], tensors: Mapping[str, Any], guilty: set[str]
+    world: World, ids: Sequence[str], tensors: Mapping[str, Any], counts: Ints, guilty: set[str]
 ) -> Attacked:
     """Clients sorted by their ids, so that no place in the round tells on anybody."""
     order = sorted(range(len(ids)), key=lambda row: ids[row])
@@ -188,6 +192,5 @@ def _in_order(
     output = world.model.OUTPUT
     labels = [str(label) for label in range(len(tensors[output.weight][0]))]
     sorted_ = {name: np.ascontiguousarray(value[rows]) for name, value in tensors.items()}
-    counts = np.full(len(ids), world.samples, np.int64)
-    updates = Updates(clients, counts, sorted_, output, labels)
+    updates = Updates(clients, counts[rows], sorted_, output, labels)
     return Attacked(updates, np.array([client in guilty for client in clients]))

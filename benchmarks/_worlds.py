@@ -30,6 +30,7 @@ Ints = NDArray[np.int64]
 SPARE = 0.4
 HONEST, SPARES, TEACHERS = "honest", "spare", "teacher"
 ON = "+"
+LEAST = 8
 # Numbers in the updates of all teachers together, which have to fit into memory.
 TEACHING, MOST_TEACHERS = 4 * 10**7, 400
 
@@ -68,7 +69,8 @@ class World:
 
     ``data`` names a data set, and after a ``+`` the model that is trained on it ("digits+cnn"),
     softmax regression where it names none. The clients are the same ones whatever the model.
-    ``spare`` clients there are for each honest one.
+    ``spare`` clients there are for each honest one. With a ``spread``, clients have fewer samples:
+    a third of ``samples`` times a log-normal number of this deviation, from 8 to all of them.
     """
 
     data: str
@@ -78,10 +80,12 @@ class World:
     samples: int
     data_dir: Path | None = None
     spare: float = SPARE
+    spread: float = 0.0
 
     @property
     def name(self) -> str:
         more = "" if self.spare == SPARE else f"-spare{self.spare:g}"
+        more += f"-spread{self.spread:g}" if self.spread else ""
         return f"{self.data}-{self.scheme}-{self.clients}x{self.samples}-{self.seed}{more}"
 
     @cached_property
@@ -135,8 +139,13 @@ class World:
         """The samples of each client of a kind."""
         rng = self.rng(f"{self.scheme} {kind}")
         name, options = self._scheme
-        labels = self.dataset.y_train
-        return partition.draw(name, labels, self.count(kind), self.samples, rng, **options)
+        labels, count = self.dataset.y_train, self.count(kind)
+        drawn = partition.draw(name, labels, count, self.samples, rng, **options)
+        if not self.spread:
+            return drawn
+        many = self.samples / 3 * np.exp(self.spread * self.rng(f"{kind} sizes").normal(size=count))
+        sizes = np.clip(many.astype(int), LEAST, self.samples)
+        return [rng.permutation(own)[:size] for own, size in zip(drawn, sizes, strict=True)]
 
     def poisoned(self, kind: str, attack: str, options: dict[str, object]) -> Poisoning:
         """What the clients of a kind hold when all of them attack their own samples."""

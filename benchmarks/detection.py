@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="the whole grid, where not set")
     parser.add_argument("--clients", type=int, help="honest clients (default: by data set)")
     parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
+    parser.add_argument("--spread", type=float, default=0.0, help="of numbers of samples")
     parser.add_argument("--present", type=int, help="so many at random take part (default: all)")
     parser.add_argument("--again", default="", help="judge anew by these methods")
     parser.add_argument("--cache", type=Path, help="folder that keeps trained rounds")
@@ -128,6 +129,7 @@ def main() -> None:
             given.samples or size(data).samples,
             given.data_dir,
             max(SPARE, *grid.taus),
+            given.spread,
         )
         for seed, data, scheme in itertools.product(axes["seeds"], axes["data"], axes["schemes"])
     ]
@@ -199,7 +201,7 @@ def _about(world: World, number: int, attack: str, tau: float) -> Row:
         "scheme": "dirichlet" if named else "paper",
         "level": world.scheme.removeprefix("dirichlet"),
         "clients": str(world.clients),
-        "samples": str(world.samples),
+        "samples": f"{world.samples}~{world.spread:g}" if world.spread else str(world.samples),
         "tau": f"{tau:g}",
         "round": str(number),
         "seed": str(world.seed),

@@ -8,6 +8,7 @@ claimed up to about 40 % of the clients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from lomar_cli.errors import UsageError, nearest
 from lomar_cli.files.text import counted
 from lomar_cli.scoring.auto import copies
 from lomar_cli.scoring.auto.base import Seen, Sight
+from lomar_cli.scoring.auto.level import Level, level_of
 from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
@@ -97,16 +99,24 @@ class LomarAuto:
                 1 / groups.size,
             )
         close = bool((groups.size > 1).mean() > _CLOSE)
-        sights = self._look(view.geometry, groups, names, close)
-        return _together(sights, groups, close)
+        level = level_of(lengths, view.updates.num_examples)
+        sights = self._look(view.geometry, groups, names, close, level)
+        notes = [] if level is None else [level.note]
+        return _together(sights, groups, close, notes)
 
     def _look(
-        self, everybody: Geometry, groups: copies.Groups, names: list[str], close: bool
+        self,
+        everybody: Geometry,
+        groups: copies.Groups,
+        names: list[str],
+        close: bool,
+        level: Level | None,
     ) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from.
 
         All but those that look at ``each`` see the medoids alone, and say the same of the clients
-        that these stand for. Those see everybody, but of a crowd of copies its medoid alone, too.
+        that these stand for, at one ``level``. Those see everybody, but of a crowd of copies its
+        medoid alone, too.
         """
         geometry = everybody
         if len(groups.medoids) < everybody.count:
@@ -116,6 +126,10 @@ class LomarAuto:
         if len(shown) > geometry.count:
             # Not read once more for those it is of already.
             apart = everybody if len(shown) == everybody.count else everybody.part(shown)
+        factors = None
+        if level is not None:
+            geometry = level.of(geometry, groups.medoids)
+            factors = level.factors[groups.medoids]
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}
@@ -129,7 +143,9 @@ class LomarAuto:
                 each[name] = VIEWS[name].look(seen_all).of(places)
                 sight = each[name].of(groups.medoids)
             else:
-                sight = VIEWS[name].look(Seen(geometry, trusted, self.false_alarm, close, shared))
+                sight = VIEWS[name].look(
+                    Seen(geometry, trusted, self.false_alarm, close, shared, factors)
+                )
             flagged = sight.suspicion > 1
             if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
@@ -140,7 +156,7 @@ class LomarAuto:
                 others = [sights[other].suspicion > 1 for other in names if other != name]
                 left = ~np.any(others, axis=0)
                 if left.mean() > 0.5:
-                    seen = Seen(geometry, left, self.false_alarm, close, shared)
+                    seen = Seen(geometry, left, self.false_alarm, close, shared, factors)
                     sights[name] = _both(sights[name], VIEWS[name].look(seen))
         wide = {
             name: each[name] if name in each else sight.of(groups.number)
@@ -195,7 +211,9 @@ def _believed(
     return Sight(np.full(count, np.nan), False, notes=[note])
 
 
-def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> Judgement:
+def _together(
+    sights: dict[str, Sight], groups: copies.Groups, close: bool, before: Sequence[str]
+) -> Judgement:
     """The views' verdicts on all clients as one.
 
     Those of a group of copies that are kept share one vote.
@@ -224,7 +242,8 @@ def _together(sights: dict[str, Sight], groups: copies.Groups, close: bool) -> J
         for i in range(count)
     ]
     # Views that look at the same thing may give the same reason for not looking.
-    notes = list(dict.fromkeys(note for sight in sights.values() for note in sight.notes))
+    said = (note for sight in sights.values() for note in sight.notes)
+    notes = list(dict.fromkeys([*before, *said]))
     shared = len(np.unique(groups.number[copied]))
     if shared:
         notes.append(

@@ -7,7 +7,7 @@ the fit, so that their flips no longer bend what the others are measured by.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ _DOUBT = -2.0
 # An accusation may rest on the word of a few: those who hold at least so much of the label, of the
 # most that anybody does. So much evidence is none, and so is this share of what there was.
 _LEAD, _NOTHING, _LITTLE = 0.5, -1.0, 0.15
+# Neither side is asked then, if so many others are there to be asked.
+_JURY = 0.3
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
 _UNSURE = -1.0
 # The z that is too high for a single client, whatever the others do; and in multiples of what one
@@ -197,6 +199,8 @@ class _Round:
                 break
             pair = self._pair(contrast.z, pairs, g, s)
             pair = self._who_is_right(contrast.z, found, pairs, pair)
+            if not pair.clients.any():
+                break
             pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
             if not pair.clients.any() or not self._majority(fit):
@@ -275,8 +279,9 @@ class _Round:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
         With both sides out of the fit the guilty still stand out from the others; an accusation
-        that rests on the word of a few on what s is does not, and then it is they who are wrong.
-        Where both sides have evidence, the others agree with each other without the guilty.
+        that rests on the word of a few on what s is does not, and then it is they who are wrong;
+        if they are more than they accuse, nobody is. Where both sides have evidence, the others
+        agree with each other without the guilty.
         """
         g, s = pair.target, pair.source
         doubted = bool(found[s, g] < _DOUBT)
@@ -285,10 +290,11 @@ class _Round:
         if not mirror.clients.any() or not all(self._majority(fit) for fit in fits):
             return pair
         both = fits[0] & fits[1]
-        if self._majority(both):
+        if both.sum() > _JURY * self.count:
             left = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
             if left > min(_NOTHING, _LITTLE * found[g, s]):
-                return mirror
+                few = doubted or mirror.clients.sum() <= pair.clients.sum()
+                return mirror if few else replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
         left = []
@@ -301,7 +307,7 @@ class _Round:
         """The mirror of a pair by the word of a few, without evidence in the round as it is.
 
         Of those who hold the most of the source, and so say what it is, they are the ones who
-        stand out where all others say it; nobody, if these are more than the pair's clients.
+        stand out where all others say it.
         """
         fit = self._fit(before)
         held = self.rows.claims
@@ -313,8 +319,6 @@ class _Round:
             z = self._contrasts(without).z
             height = self._height(z, before, pair.target, without)
             clients = leaders & (z[:, pair.source, pair.target] > height)
-            if clients.sum() > pair.clients.sum():
-                clients[:] = False
         return _Pair(pair.source, pair.target, clients)
 
     def _settled(self, before: list[_Pair], pair: _Pair) -> _Pair:

@@ -1,0 +1,109 @@
+"""Updates levelled by how many samples their clients say they have.
+
+Who has more samples takes more steps and moves further. Where that is most of what lengths differ
+by, distances say who has how many: long updates are far from everybody, short ones close to each
+other, and flippers of several sizes no crowd. So lengths are put to what they would be if all had
+as many, as far as numbers of samples explain them; where these are all the same, nothing changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lomar_cli.scoring.base import Vector
+from lomar_cli.scoring.geometry import Floats, Geometry
+from lomar_cli.scoring.middle import Course, CourseSum
+from lomar_cli.scoring.nearest import row_blocks
+
+# The majority whose lengths are to agree: as many as are the core of every threshold.
+_MAJORITY = 0.55
+_EXPONENTS = np.linspace(0.0, 1.0, 21)
+# What a client says of itself makes no more of a difference than the first of these factors, and
+# is no number of samples where it is further than the second from what others say.
+_MOST, _BELIEVED = 4.0, 1000.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """What to multiply the updates (n,) of these ``lengths`` by, and the ``exponent`` behind it."""
+
+    factors: Vector
+    lengths: Vector
+    exponent: float
+
+    @property
+    def note(self) -> str:
+        return (
+            "updates are compared as if all clients had as many samples: lengths grow as the power "
+            f"{self.exponent:.2g} of num_examples"
+        )
+
+    def of(self, geometry: Geometry, rows: NDArray[np.intp]) -> Geometry:
+        """The ``geometry`` of these ``rows`` (m,) of the round, levelled."""
+        return Levelled(geometry, self.factors[rows], self.lengths[rows])
+
+
+def level_of(lengths: Vector, samples: NDArray[np.int64]) -> Level | None:
+    """The level of updates (n,) by what their clients say they have; None where it says nothing.
+
+    Lengths are taken to grow as a power from 0 to 1 of the number of samples: that by which the
+    logarithms of a majority agree best (least median of squares, Rousseeuw 1984).
+    """
+    usual = float(np.median(samples))
+    known = (lengths > 0) & (samples > usual / _BELIEVED) & (samples < usual * _BELIEVED)
+    if len(np.unique(samples[known])) < 2:
+        return None
+    logs, counts = np.log(lengths[known]), np.log(samples[known].astype(np.float64))
+    many = int(np.ceil(_MAJORITY * len(logs)))
+    spreads = []
+    for exponent in _EXPONENTS:
+        ordered = np.sort(logs - exponent * counts)
+        spreads.append(float((ordered[many - 1 :] - ordered[: len(ordered) - many + 1]).min()))
+    best = float(_EXPONENTS[int(np.argmin(spreads))])
+    if best == 0:
+        return None
+    found, most = np.ones(len(lengths)), np.log(_MOST)
+    found[known] = np.exp(np.clip(best * (np.median(counts) - counts), -most, most))
+    return Level(found, lengths, best)
+
+
+class Levelled(Geometry):
+    """A geometry of the same clients' updates times ``factors`` (n,); none is read again.
+
+    ``lengths`` (n,) are those of the updates as they are. Blocks of labels and single parameters
+    stay as they are: who reads them multiplies by ``factors``.
+    """
+
+    def __init__(self, whole: Geometry, factors: Vector, lengths: Vector) -> None:
+        super().__init__(whole.updates, whole.memory, whole.jobs, whole.adder)
+        self._whole, self._factors, self._lengths = whole, factors, lengths
+
+    @cached_property
+    def squares(self) -> Floats:
+        # |a u - b v|^2 = a b |u - v|^2 + (a - b)(a |u|^2 - b |v|^2): exact where copies are near.
+        squares, count = self._whole.squares, self.count
+        own = self._factors * self._lengths**2
+        found = np.empty((count, count))
+        for some in row_blocks(count, count):
+            here = self._factors[some, None]
+            found[some] = here * self._factors * squares[some]
+            found[some] += (here - self._factors) * (own[some, None] - own)
+        np.maximum(found, 0.0, out=found)
+        np.fill_diagonal(found, 0.0)
+        return found
+
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        return self._factors * self._lengths
+
+    @cached_property
+    def course(self) -> Course:
+        course = CourseSum(self.count)
+        times = self._factors[:, None].astype(self.dtype)
+        for stretch in self._stretches(self.updates.tensors):
+            course.add(stretch.block * times, self.jobs)
+        return course.finish()

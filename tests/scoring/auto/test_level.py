@@ -1,0 +1,112 @@
+"""Rounds whose clients have different numbers of samples, and so updates of different lengths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lomar_cli.scoring.auto.level import Levelled, level_of
+from lomar_cli.scoring.auto.unmix import rows
+from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.judge import judge
+from lomar_cli.scoring.lomar_auto import LomarAuto
+from tests.scoring.auto.rounds import appended, digits, pure
+from tests.scoring.plain import from_matrix
+
+
+def drawn(count, exponent, seed=0, noise=0.1):
+    """Lengths that grow as a power of numbers of samples, and these."""
+    rng = np.random.default_rng(seed)
+    samples = np.clip(100 * np.exp(rng.standard_normal(count)), 5, 2000).astype(np.int64)
+    return 0.01 * samples**exponent * np.exp(noise * rng.standard_normal(count)), samples
+
+
+@pytest.mark.parametrize("exponent", [0.5, 0.8, 1.0])
+def test_the_exponent_is_that_of_a_majority(exponent):
+    lengths, samples = drawn(200, exponent)
+    found = level_of(lengths, samples)
+    assert abs(found.exponent - exponent) <= 0.1
+    levelled = np.log(found.factors * lengths)[(samples > 30) & (samples < 300)]
+    assert levelled.std() < 0.25 < np.log(lengths).std()
+    # Four clients in ten who say and send what they like change it by little.
+    lengths[:80], samples[:80] = 50.0, 7
+    assert abs(level_of(lengths, samples).exponent - exponent) <= 0.2
+
+
+def test_where_samples_say_nothing_nothing_changes():
+    lengths, samples = drawn(100, 0.8)
+    assert level_of(lengths, np.full(100, 50)) is None
+    assert level_of(np.ones(100), samples) is None
+    assert level_of(np.zeros(100), samples) is None
+
+
+def test_a_claim_is_worth_no_more_than_a_factor_of_four():
+    lengths, samples = drawn(100, 1.0)
+    before = level_of(lengths, samples)
+    samples[:4] = [10 * samples.max(), 1, 10**18, 0]
+    after = level_of(lengths, samples)
+    assert after.factors[0] == pytest.approx(1 / 4) and after.factors[1] == pytest.approx(4)
+    # No number of samples at all.
+    assert after.factors[2] == after.factors[3] == 1
+    assert ((after.factors >= 0.2499) & (after.factors <= 4.001)).all()
+    assert abs(np.log(after.factors[4:] / before.factors[4:])).max() < 0.2
+
+
+def test_a_levelled_geometry_is_that_of_the_updates_times_the_factors():
+    rng = np.random.default_rng(3)
+    matrix = rng.standard_normal((40, 60)) * rng.uniform(0.2, 5, (40, 1))
+    matrix[1] = matrix[0] * (1 + 1e-7)
+    factors = rng.uniform(0.25, 4, 40)
+    factors[1] = factors[0]
+    whole = Geometry(from_matrix(matrix))
+    found = Levelled(whole, factors, whole.norms)
+    there = Geometry(from_matrix(matrix * factors[:, None]))
+    np.testing.assert_allclose(found.squares, there.squares, rtol=1e-9, atol=1e-18)
+    np.testing.assert_allclose(found.norms, there.norms, rtol=1e-12)
+    for name in ("inner", "lengths", "median_length", "zeros", "positives"):
+        expected = getattr(there.course, name)
+        np.testing.assert_allclose(getattr(found.course, name), expected, rtol=1e-9, atol=1e-12)
+    assert (np.diag(found.squares) == 0).all() and (found.squares == found.squares.T).all()
+
+
+def test_rows_of_labels_are_those_of_the_updates_times_the_factors():
+    updates, _ = digits("0.5", 1)
+    factors = np.random.default_rng(0).uniform(0.25, 4, 100)
+    tensors = {
+        name: (value.T * factors).T.astype(np.float64) for name, value in updates.tensors.items()
+    }
+    wide = {name: value.astype(np.float64) for name, value in updates.tensors.items()}
+    found = rows(replace(updates, tensors=wide), None, factors)
+    expected = rows(replace(updates, tensors=tensors))
+    for name in ("rest", "claims"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6)
+    np.testing.assert_allclose(abs(found.parts), abs(expected.parts), rtol=1e-5, atol=1e-8)
+
+
+def resized(updates, seed, exponent=0.8):
+    """The same round, its clients with other numbers of samples and lengths to go with them."""
+    _, samples = drawn(len(updates.clients), 1.0, seed)
+    times = (samples / 100) ** exponent
+    tensors = {
+        name: (value.T * times).T.astype(value.dtype) for name, value in updates.tensors.items()
+    }
+    return replace(updates, tensors=tensors, num_examples=samples)
+
+
+@pytest.mark.parametrize("scheme", ["0", "dirichlet1"])
+def test_flippers_of_several_sizes_are_found_and_nobody_else(scheme):
+    for seed in (1, 2):
+        honest, _ = digits(scheme, seed)
+        names = [f"p{i}" for i in range(30)]
+        updates = resized(appended(honest, pure(1, 7, 30, seed=seed), names), seed)
+        judged = judge(updates, LomarAuto())
+        assert judged.keep[:100].all(), seed
+        assert (~judged.keep[100:]).mean() > 0.8, seed
+        assert any("as many samples" in note for note in judged.notes)
+        assert judge(resized(honest, seed), LomarAuto()).keep.all(), seed
+        # Without their numbers most of them are missed, where label mixes differ, too.
+        blind = judge(replace(updates, num_examples=np.full(130, 1)), LomarAuto())
+        assert scheme == "0" or (~blind.keep[100:]).mean() < 0.5
+        assert not any("as many samples" in note for note in blind.notes)
