@@ -19,7 +19,7 @@ from lomar_cli.errors import UsageError, nearest
 from lomar_cli.files.text import counted
 from lomar_cli.scoring.auto import copies
 from lomar_cli.scoring.auto.base import Seen, Sight
-from lomar_cli.scoring.auto.level import Level, level_of
+from lomar_cli.scoring.auto.level import Level, level_of, unknown
 from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
@@ -101,7 +101,7 @@ class LomarAuto:
         close = bool((groups.size > 1).mean() > _CLOSE)
         level = level_of(lengths, view.updates.num_examples)
         sights = self._look(view.geometry, groups, names, close, level)
-        notes = [] if level is None else [level.note]
+        notes = unknown(lengths, view.updates.num_examples) if level is None else [level.note]
         return _together(sights, groups, close, notes)
 
     def _look(

@@ -25,6 +25,8 @@ _EXPONENTS = np.linspace(0.0, 1.0, 21)
 # What a client says of itself makes no more of a difference than the first of these factors, and
 # is no number of samples where it is further than the second from what others say.
 _MOST, _BELIEVED = 4.0, 1000.0
+# Clients of as many samples were found to differ by less in length, most of them.
+_UNLIKE = 1.8
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,35 @@ def level_of(lengths: Vector, samples: NDArray[np.int64]) -> Level | None:
     if len(np.unique(samples[known])) < 2:
         return None
     logs, counts = np.log(lengths[known]), np.log(samples[known].astype(np.float64))
-    many = int(np.ceil(_MAJORITY * len(logs)))
-    spreads = []
-    for exponent in _EXPONENTS:
-        ordered = np.sort(logs - exponent * counts)
-        spreads.append(float((ordered[many - 1 :] - ordered[: len(ordered) - many + 1]).min()))
+    spreads = [_reach(logs - exponent * counts) for exponent in _EXPONENTS]
     best = float(_EXPONENTS[int(np.argmin(spreads))])
     if best == 0:
         return None
     found, most = np.ones(len(lengths)), np.log(_MOST)
     found[known] = np.exp(np.clip(best * (np.median(counts) - counts), -most, most))
     return Level(found, lengths, best)
+
+
+def unknown(lengths: Vector, samples: NDArray[np.int64]) -> list[str]:
+    """A note where lengths (n,) look as if numbers of ``samples`` (n,), all the same, were not."""
+    moved = lengths[lengths > 0]
+    if len(moved) == 0 or len(np.unique(samples)) > 1:
+        return []
+    factor = float(np.exp(_reach(np.log(moved))))
+    if factor < _UNLIKE:
+        return []
+    return [
+        f"the lengths of most updates differ by a factor of {factor:.1f}, and num_examples is "
+        f"{samples[0]} for all: if clients have different numbers of samples, say so "
+        "(dump --weights), or honest ones may be removed for theirs"
+    ]
+
+
+def _reach(values: Vector) -> float:
+    """How far the majority that lies closest together reaches."""
+    ordered = np.sort(values)
+    many = int(np.ceil(_MAJORITY * len(ordered)))
+    return float((ordered[many - 1 :] - ordered[: len(ordered) - many + 1]).min())
 
 
 class Levelled(Geometry):

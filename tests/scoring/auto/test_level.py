@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lomar_cli.scoring.auto.level import Levelled, level_of
+from lomar_cli.scoring.auto.level import Levelled, level_of, unknown
 from lomar_cli.scoring.auto.unmix import rows
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.judge import judge
@@ -40,6 +40,18 @@ def test_where_samples_say_nothing_nothing_changes():
     assert level_of(lengths, np.full(100, 50)) is None
     assert level_of(np.ones(100), samples) is None
     assert level_of(np.zeros(100), samples) is None
+
+
+def test_lengths_that_speak_of_numbers_nobody_gave_are_told():
+    lengths, samples = drawn(100, 0.8)
+    ones = np.ones(100, np.int64)
+    (note,) = unknown(lengths, ones)
+    assert "num_examples is 1 for all" in note and "--weights" in note
+    assert not unknown(lengths, samples) and not unknown(np.zeros(100), ones)
+    same = drawn(100, 0.0)[0]
+    assert not unknown(same, ones)
+    # A boost of four in ten is no such thing.
+    assert not unknown(np.where(np.arange(100) < 40, 10, 1) * same, ones)
 
 
 def test_a_claim_is_worth_no_more_than_a_factor_of_four():
