@@ -89,7 +89,9 @@ class LomarAuto:
         # One reading of the updates gives the course with the lengths, or the lengths alone.
         course = any(VIEWS[name].course for name in names)
         lengths = view.geometry.course.lengths if course else view.geometry.norms
-        groups = copies.find(view.geometry, lengths)
+        level = level_of(lengths, view.updates.num_examples)
+        factors = None if level is None else level.factors
+        groups = copies.find(view.geometry, lengths, factors)
         if len(groups.medoids) < LEAST_CLIENTS:
             return _nobody(
                 count,
@@ -99,7 +101,6 @@ class LomarAuto:
                 1 / groups.size,
             )
         close = bool((groups.size > 1).mean() > _CLOSE)
-        level = level_of(lengths, view.updates.num_examples)
         sights = self._look(view.geometry, groups, names, close, level)
         notes = unknown(lengths, view.updates.num_examples) if level is None else [level.note]
         return _together(sights, groups, close, notes)

@@ -62,22 +62,44 @@ class Groups:
         return np.flatnonzero(kept), (np.cumsum(kept) - 1)[own]
 
 
-def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
-    """Group the near-copies of a round, of these ``lengths`` (n,); most clients are alone."""
+def find(
+    geometry: Geometry, lengths: NDArray[np.float64], factors: NDArray[np.float64] | None = None
+) -> Groups:
+    """Group the near-copies of a round, of these ``lengths`` (n,); most clients are alone.
+
+    With ``factors`` (n,) updates times these are looked at as well: a copy at another scale, with
+    a claim to go with it, is near its original there. Who is near in either way is a near-copy.
+    """
     count = geometry.count
     limits = NEAR * lengths
     squares = geometry.squares
     number = np.arange(count)
     near = [(squares[i] <= np.minimum(limits[i], limits) ** 2).sum() > 1 for i in range(count)]
+    if factors is not None:
+        others = NEAR * factors * lengths
+        own = factors * lengths**2
+        near = [
+            here
+            or (
+                factors[i] * factors * squares[i] + (factors[i] - factors) * (own[i] - own)
+                <= np.minimum(others[i], others) ** 2
+            ).sum()
+            > 1
+            for i, here in enumerate(near)
+        ]
     rows = np.flatnonzero(near)
     same = np.zeros(count, dtype=bool)
     if len(rows) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform
 
-        among = np.sqrt(np.maximum(squares[np.ix_(rows, rows)].astype(np.float64), 0.0))
-        shorter = np.minimum.outer(limits[rows], limits[rows])
-        among = np.where(shorter > 0, among / np.where(shorter > 0, shorter, 1.0), np.inf)
+        some = squares[np.ix_(rows, rows)].astype(np.float64)
+        among = _by_limits(some, limits[rows])
+        if factors is not None:
+            times, own = factors[rows], (factors * lengths**2)[rows]
+            scaled = np.outer(times, times) * some
+            scaled += np.subtract.outer(times, times) * np.subtract.outer(own, own)
+            among = np.minimum(among, _by_limits(scaled, others[rows]))
         among = np.minimum(among, 1e6)
         np.fill_diagonal(among, 0.0)
         tree = linkage(squareform(among, checks=False), "complete")
@@ -102,3 +124,13 @@ def find(geometry: Geometry, lengths: NDArray[np.float64]) -> Groups:
             least, next_least = np.partition(inside, 1)[:2]
             middle[medoids[group]] = least < _MIDDLE * next_least
     return Groups(number.astype(np.intp), size[number], medoids, middle, same)
+
+
+def _by_limits(squares: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances (m, m) in units of the lesser limit, infinite where that is 0."""
+    shorter = np.minimum.outer(limits, limits)
+    distances = np.sqrt(np.maximum(squares, 0.0))
+    found: NDArray[np.float64] = np.where(
+        shorter > 0, distances / np.where(shorter > 0, shorter, 1.0), np.inf
+    )
+    return found

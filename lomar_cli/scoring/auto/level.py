@@ -22,9 +22,13 @@ from lomar_cli.scoring.nearest import row_blocks
 # The majority whose lengths are to agree: as many as are the core of every threshold.
 _MAJORITY = 0.55
 _EXPONENTS = np.linspace(0.0, 1.0, 21)
-# What a client says of itself makes no more of a difference than the first of these factors, and
-# is no number of samples where it is further than the second from what others say.
-_MOST, _BELIEVED = 4.0, 1000.0
+# Numbers count only where they differ by this factor within any such share of the clients, so that
+# more than a third would have to lie to make them differ; and only if they explain so much that a
+# majority's lengths reach no more than this part of what they did.
+_DIFFERENT, _SAID, _CLEAR = 1.5, 0.65, 0.6
+# A claim counts so many times as far as the majority's reach from the middle, and no further than
+# this factor; it is none where it is further than that from what others say.
+_BEYOND, _MOST, _BELIEVED = 3.0, 8.0, 1000.0
 # Clients of as many samples were found to differ by less in length, most of them.
 _UNLIKE = 1.8
 
@@ -57,37 +61,41 @@ def level_of(lengths: Vector, samples: NDArray[np.int64]) -> Level | None:
     """
     usual = float(np.median(samples))
     known = (lengths > 0) & (samples > usual / _BELIEVED) & (samples < usual * _BELIEVED)
-    if len(np.unique(samples[known])) < 2:
+    if not known.any():
         return None
     logs, counts = np.log(lengths[known]), np.log(samples[known].astype(np.float64))
+    reach = _reach(counts, _SAID)
+    if reach < np.log(_DIFFERENT):
+        return None
     spreads = [_reach(logs - exponent * counts) for exponent in _EXPONENTS]
     best = float(_EXPONENTS[int(np.argmin(spreads))])
-    if best == 0:
+    if best == 0 or min(spreads) > _CLEAR * spreads[0]:
         return None
-    found, most = np.ones(len(lengths)), np.log(_MOST)
+    found, most = np.ones(len(lengths)), min(np.log(_MOST), best * _BEYOND * reach / 2)
     found[known] = np.exp(np.clip(best * (np.median(counts) - counts), -most, most))
     return Level(found, lengths, best)
 
 
 def unknown(lengths: Vector, samples: NDArray[np.int64]) -> list[str]:
-    """A note where lengths (n,) look as if numbers of ``samples`` (n,), all the same, were not."""
+    """A note where lengths (n,) look as if numbers of ``samples`` (n,), much the same, were not."""
     moved = lengths[lengths > 0]
-    if len(moved) == 0 or len(np.unique(samples)) > 1:
+    known = samples[samples > 0]
+    if len(moved) == 0 or len(known) == 0 or _reach(np.log(known), _SAID) >= np.log(_DIFFERENT):
         return []
     factor = float(np.exp(_reach(np.log(moved))))
     if factor < _UNLIKE:
         return []
     return [
         f"the lengths of most updates differ by a factor of {factor:.1f}, and num_examples is "
-        f"{samples[0]} for all: if clients have different numbers of samples, say so "
+        f"{int(np.median(known))} for most: if clients have different numbers of samples, say so "
         "(dump --weights), or honest ones may be removed for theirs"
     ]
 
 
-def _reach(values: Vector) -> float:
-    """How far the majority that lies closest together reaches."""
+def _reach(values: Vector, share: float = _MAJORITY) -> float:
+    """How far such a share of the values (n,) that lies closest together reaches."""
     ordered = np.sort(values)
-    many = int(np.ceil(_MAJORITY * len(ordered)))
+    many = int(np.ceil(share * len(ordered)))
     return float((ordered[many - 1 :] - ordered[: len(ordered) - many + 1]).min())
 
 
@@ -116,12 +124,25 @@ class Levelled(Geometry):
         np.fill_diagonal(found, 0.0)
         return found
 
+    def part(self, rows: NDArray[np.intp]) -> Geometry:
+        return Levelled(self._whole.part(rows), self._factors[rows], self._lengths[rows])
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self._whole.gram * self._factors * self._factors[:, None]
+        return found
+
+    @cached_property
+    def cosines(self) -> NDArray[np.float64]:
+        return self._whole.cosines
+
     @cached_property
     def norms(self) -> NDArray[np.float64]:
         return self._factors * self._lengths
 
     @cached_property
     def course(self) -> Course:
+        # Another median, for which the round is read once more, by this process.
         course = CourseSum(self.count)
         times = self._factors[:, None].astype(self.dtype)
         for stretch in self._stretches(self.updates.tensors):

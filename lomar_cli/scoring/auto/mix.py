@@ -200,7 +200,8 @@ class _Round:
             pair = self._pair(contrast.z, pairs, g, s)
             pair = self._who_is_right(contrast.z, found, pairs, pair)
             if not pair.clients.any():
-                break
+                found[g, s] = 0.0
+                continue
             pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
             if not pair.clients.any() or not self._majority(fit):
@@ -279,9 +280,9 @@ class _Round:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
         With both sides out of the fit the guilty still stand out from the others; an accusation
-        that rests on the word of a few on what s is does not, and then it is they who are wrong;
-        if they are more than they accuse, nobody is. Where both sides have evidence, the others
-        agree with each other without the guilty.
+        that rests on the word of a few on what s is does not, and then it is they who are wrong.
+        If they are more than they accuse, or a little is left of it, nobody is. Where both sides
+        have evidence, the others agree with each other without the guilty.
         """
         g, s = pair.target, pair.source
         doubted = bool(found[s, g] < _DOUBT)
@@ -292,9 +293,11 @@ class _Round:
         both = fits[0] & fits[1]
         if both.sum() > _JURY * self.count:
             left = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
-            if left > min(_NOTHING, _LITTLE * found[g, s]):
-                few = doubted or mirror.clients.sum() <= pair.clients.sum()
-                return mirror if few else replace(pair, clients=np.zeros_like(pair.clients))
+            gone = left > min(_NOTHING, _LITTLE * found[g, s])
+            if gone and (doubted or mirror.clients.sum() <= pair.clients.sum()):
+                return mirror
+            if left > _SUSPECT:
+                return replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
         left = []
@@ -318,7 +321,11 @@ class _Round:
         if self._majority(without):
             z = self._contrasts(without).z
             height = self._height(z, before, pair.target, without)
-            clients = leaders & (z[:, pair.source, pair.target] > height)
+            own = z[:, pair.source, pair.target]
+            clients = leaders & (own > height)
+            if clients.any():
+                # Who holds a lot of it and calls it by its name may stand out by a little.
+                clients &= own > _WAY * np.median(own[clients])
         return _Pair(pair.source, pair.target, clients)
 
     def _settled(self, before: list[_Pair], pair: _Pair) -> _Pair:

@@ -36,12 +36,14 @@ def signs(seen: Seen) -> Sight:
             continue
         judged = True
         found = split(values, *_CONSTANTS, seen.false_alarm, least / _CONSTANTS[0])
-        for i in np.flatnonzero(found.suspicion > 1):
+        beyond = np.where(values < least, np.minimum(found.suspicion, 0.99), found.suspicion)
+        flagged = np.flatnonzero(beyond > 1)
+        for i in flagged:
             usual = float(np.median(shares))
             words.setdefault(
                 int(i), f"{shares[i]:.1%} of its parameters are {name}, usual are {usual:.1%}"
             )
-        suspicion = np.fmax(suspicion, found.suspicion if found.found else 0.5 * found.suspicion)
+        suspicion = np.fmax(suspicion, beyond if len(flagged) else 0.5 * beyond)
     if not judged:
         return cannot(count, "signs are shared alike by all clients")
     found_any = bool((suspicion > 1).any())
