@@ -280,9 +280,9 @@ class _Round:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
         With both sides out of the fit the guilty still stand out from the others; an accusation
-        that rests on the word of a few on what s is does not, and then it is they who are wrong.
-        If they are more than they accuse, or a little is left of it, nobody is. Where both sides
-        have evidence, the others agree with each other without the guilty.
+        that rests on the word of a few on what s is does not, and then it is they who are wrong;
+        if they are more than they accuse, nobody is. Where both sides have evidence, the others
+        agree with each other without the guilty.
         """
         g, s = pair.target, pair.source
         doubted = bool(found[s, g] < _DOUBT)
@@ -293,11 +293,9 @@ class _Round:
         both = fits[0] & fits[1]
         if both.sum() > _JURY * self.count:
             left = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
-            gone = left > min(_NOTHING, _LITTLE * found[g, s])
-            if gone and (doubted or mirror.clients.sum() <= pair.clients.sum()):
-                return mirror
-            if left > _SUSPECT:
-                return replace(pair, clients=np.zeros_like(pair.clients))
+            if left > min(_NOTHING, _LITTLE * found[g, s]):
+                few = doubted or mirror.clients.sum() <= pair.clients.sum()
+                return mirror if few else replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
         left = []
