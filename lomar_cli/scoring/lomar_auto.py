@@ -116,8 +116,8 @@ class LomarAuto:
         """Let the views look in turn; what one flags, the next does not learn from.
 
         All but those that look at ``each`` see the medoids alone, and say the same of the clients
-        that these stand for, at one ``level``. Those see everybody, but of a crowd of copies its
-        medoid alone, too.
+        that these stand for, at one ``level`` but for those that look at ``amounts``. Those see
+        everybody, but of a crowd of copies its medoid alone, too.
         """
         geometry = everybody
         if len(groups.medoids) < everybody.count:
@@ -127,10 +127,7 @@ class LomarAuto:
         if len(shown) > geometry.count:
             # Not read once more for those it is of already.
             apart = everybody if len(shown) == everybody.count else everybody.part(shown)
-        factors = None
-        if level is not None:
-            geometry = level.of(geometry, groups.medoids)
-            factors = level.factors[groups.medoids]
+        levelled = geometry if level is None else level.of(geometry, groups.medoids)
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}
@@ -144,9 +141,8 @@ class LomarAuto:
                 each[name] = VIEWS[name].look(seen_all).of(places)
                 sight = each[name].of(groups.medoids)
             else:
-                sight = VIEWS[name].look(
-                    Seen(geometry, trusted, self.false_alarm, close, shared, factors)
-                )
+                here = geometry if VIEWS[name].amounts else levelled
+                sight = VIEWS[name].look(Seen(here, trusted, self.false_alarm, close, shared))
             flagged = sight.suspicion > 1
             if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:
                 trusted = trusted & ~flagged
@@ -157,7 +153,7 @@ class LomarAuto:
                 others = [sights[other].suspicion > 1 for other in names if other != name]
                 left = ~np.any(others, axis=0)
                 if left.mean() > 0.5:
-                    seen = Seen(geometry, left, self.false_alarm, close, shared, factors)
+                    seen = Seen(geometry, left, self.false_alarm, close, shared)
                     sights[name] = _both(sights[name], VIEWS[name].look(seen))
         wide = {
             name: each[name] if name in each else sight.of(groups.number)

@@ -23,7 +23,6 @@ class Seen:
     those that no earlier view has flagged; ``false_alarm`` is the share of clean clients that may
     be removed. ``close`` says that most clients of the round are near-copies of others, so that
     being close is no sign. ``shared`` holds, by name, what one view worked out for the next.
-    ``factors`` (n,) is what the updates are multiplied by in the geometry (``level``), None for 1.
     """
 
     geometry: Geometry
@@ -31,7 +30,6 @@ class Seen:
     false_alarm: float
     close: bool = False
     shared: dict[str, Any] = field(default_factory=dict)
-    factors: Vector | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Who has more samples takes more steps and moves further. Where that is most of w
 by, distances say who has how many: long updates are far from everybody, short ones close to each
 other, and flippers of several sizes no crowd. So lengths are put to what they would be if all had
 as many, as far as numbers of samples explain them; where these are all the same, nothing changes.
+Views on the amounts of labels need no such thing: what explains amounts explains lengths.
 """
 
 from __future__ import annotations
@@ -102,8 +103,7 @@ def _reach(values: Vector, share: float = _MAJORITY) -> float:
 class Levelled(Geometry):
     """A geometry of the same clients' updates times ``factors`` (n,); none is read again.
 
-    ``lengths`` (n,) are those of the updates as they are. Blocks of labels and single parameters
-    stay as they are: who reads them multiplies by ``factors``.
+    ``lengths`` (n,) are those of the updates as they are. Blocks of labels stay as they are.
     """
 
     def __init__(self, whole: Geometry, factors: Vector, lengths: Vector) -> None:

@@ -77,27 +77,24 @@ def unfit(updates: Updates) -> Sight | None:
 def rows_seen(seen: Seen, trusted: Mask) -> Rows:
     """``rows`` of the round that is looked at, read once for views that trust the same clients."""
     if "rows" not in seen.shared or (seen.shared["rows"][0] != trusted).any():
-        made = rows(seen.geometry.updates, trusted, seen.factors)
-        seen.shared["rows"] = (trusted, made)
+        seen.shared["rows"] = (trusted, rows(seen.geometry.updates, trusted))
     found: Rows = seen.shared["rows"][1]
     return found
 
 
-def rows(updates: Updates, trusted: Mask | None = None, factors: Array | None = None) -> Rows:
+def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     """Read the output layer label by label, six times; of all rows only coordinates are held.
 
     What is common to all rows has no effect on a softmax and is taken out first. The common
-    directions are those of the ``trusted`` clients (n,), by default of all. Updates count times
-    ``factors`` (n,), None for 1.
+    directions are those of the ``trusted`` clients (n,), by default of all.
     """
     assert updates.output is not None
     blocks = _Blocks(updates)
     seen = [(squared_lengths(block), block[:, -1].copy()) for block in blocks.each()]
     energy = np.stack([squares for squares, _ in seen], axis=1)
-    times = np.ones(len(energy)) if factors is None else factors
-    lengths = times * np.sqrt(energy.sum(axis=1))
+    lengths = np.sqrt(energy.sum(axis=1))
     usual = float(np.median(lengths)) or 1.0
-    cut = times / np.maximum(lengths / (_LONGEST * usual), 1.0)
+    cut = 1 / np.maximum(lengths / (_LONGEST * usual), 1.0)
     votes = cut if trusted is None else np.where(trusted, cut, 0.0)
     scale = cut / usual
     parts = _leading(blocks, votes) * scale[:, None, None]

@@ -21,7 +21,9 @@ class ViewEntry:
     attackers to it, so that it is not believed alone where it flags three in ten. ``course`` says
     that it asks for ``geometry.course``. Where the view ``after`` finds somebody, this one looks
     again without these, and flags only whom it flags both times. One that looks at ``each`` client
-    by itself, whoever is near it, is shown all near-copies, where the others see one of each.
+    by itself, whoever is near it, is shown all near-copies, where the others see one of each. One
+    that asks for the ``amounts`` of labels that a client holds is shown updates as they are, where
+    numbers of samples are taken out of the others' lengths (``level``).
     """
 
     look: View
@@ -31,6 +33,7 @@ class ViewEntry:
     course: bool = False
     after: str = ""
     each: bool = False
+    amounts: bool = False
 
 
 VIEWS: dict[str, ViewEntry] = {
@@ -43,6 +46,8 @@ VIEWS: dict[str, ViewEntry] = {
     "quiet": ViewEntry(
         quiet, "signs", "moves parameters that the others leave alone", course=True, each=True
     ),
-    "rest": ViewEntry(rest, "rest", "its labels do not explain its update", after="mix"),
-    "mix": ViewEntry(mix, "labels", "labels do not fit the samples"),
+    "rest": ViewEntry(
+        rest, "rest", "its labels do not explain its update", after="mix", amounts=True
+    ),
+    "mix": ViewEntry(mix, "labels", "labels do not fit the samples", amounts=True),
 }

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lomar_cli.scoring.auto.level import Levelled, level_of, unknown
-from lomar_cli.scoring.auto.unmix import rows
 from lomar_cli.scoring.geometry import Geometry
 from lomar_cli.scoring.judge import judge
 from lomar_cli.scoring.lomar_auto import LomarAuto
@@ -106,20 +105,6 @@ def test_a_levelled_geometry_is_that_of_the_updates_times_the_factors():
     assert (np.diag(found.squares) == 0).all() and (found.squares == found.squares.T).all()
 
 
-def test_rows_of_labels_are_those_of_the_updates_times_the_factors():
-    updates, _ = digits("0.5", 1)
-    factors = np.random.default_rng(0).uniform(0.25, 4, 100)
-    tensors = {
-        name: (value.T * factors).T.astype(np.float64) for name, value in updates.tensors.items()
-    }
-    wide = {name: value.astype(np.float64) for name, value in updates.tensors.items()}
-    found = rows(replace(updates, tensors=wide), None, factors)
-    expected = rows(replace(updates, tensors=tensors))
-    for name in ("rest", "claims"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6)
-    np.testing.assert_allclose(abs(found.parts), abs(expected.parts), rtol=1e-5, atol=1e-8)
-
-
 def resized(updates, seed, exponent=0.8):
     """The same round, its clients with other numbers of samples and lengths to go with them."""
     _, samples = drawn(len(updates.clients), 1.0, seed)
@@ -140,7 +125,8 @@ def test_flippers_of_several_sizes_are_found_and_nobody_else(scheme):
         assert judged.keep[:100].all(), seed
         assert (~judged.keep[100:]).mean() > 0.8, seed
         assert any("as many samples" in note for note in judged.notes)
-        assert judge(resized(honest, seed), LomarAuto()).keep.all(), seed
+        # One in a hundred is what is asked for.
+        assert (~judge(resized(honest, seed), LomarAuto()).keep).sum() <= 1, seed
         # Without their numbers most of them are missed, where label mixes differ, too.
         blind = judge(replace(updates, num_examples=np.full(130, 1)), LomarAuto())
         assert scheme == "0" or (~blind.keep[100:]).mean() < 0.5
