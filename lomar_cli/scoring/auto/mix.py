@@ -292,8 +292,8 @@ class _Round:
             return pair
         both = fits[0] & fits[1]
         if both.sum() > _JURY * self.count:
-            left = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
-            if left > min(_NOTHING, _LITTLE * found[g, s]):
+            remains = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
+            if remains > min(_NOTHING, _LITTLE * found[g, s]):
                 few = doubted or mirror.clients.sum() <= pair.clients.sum()
                 return mirror if few else replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
