@@ -16,10 +16,11 @@ from lomar_cli.attacks.context import Earlier
 from lomar_cli.attacks.registry import make_round_attack
 from lomar_cli.errors import NotApplicableError, UsageError
 from lomar_cli.files.updates import Updates
+from lomar_cli.learning.registry import ClientData
 from lomar_cli.stages.defender import flatten
 from lomar_cli.stages.poison import Knowledge, turn
 
-Rows, Ints = NDArray[np.intp], NDArray[np.int64]
+Rows = NDArray[np.intp]
 PAIRS, FIRST = "pairs", "first"
 
 
@@ -152,8 +153,7 @@ def together(rounds: Source, number: int, part: str, many: int, harmful: bool = 
         tensors = {k: np.concatenate([tensors[k], spare.tensors[k][:many]]) for k in tensors}
         acts = zip(ids[world.clients :], spare.poisoned[:many], strict=True)
         guilty = {client for client, poisoned in acts if poisoned or harmful}
-    counts = np.array([len(client.samples) for client in clients], np.int64)
-    return _in_order(world, ids, tensors, counts, guilty)
+    return _in_order(world, ids, tensors, clients, guilty)
 
 
 def _aims(attack: str, made: Attacked, flip: str) -> dict[str, Any]:
@@ -176,14 +176,18 @@ def _before(rounds: Source, number: int, attack: str) -> Earlier | None:
         return None
     world = rounds.world
     tensors = rounds.peek(number - 1, HONEST).tensors
-    counts = np.array([len(client.samples) for client in part_of(world, HONEST).clients], np.int64)
-    updates = _in_order(world, world.ids[: world.clients], tensors, counts, set()).updates
+    held = part_of(world, HONEST).clients
+    updates = _in_order(world, world.ids[: world.clients], tensors, held, set()).updates
     rows = np.arange(world.clients)
     return Earlier(updates.clients, flatten(updates, rows), updates.num_examples.astype(float))
 
 
 def _in_order(
-    world: World, ids: Sequence[str], tensors: Mapping[str, Any], counts: Ints, guilty: set[str]
+    world: World,
+    ids: Sequence[str],
+    tensors: Mapping[str, Any],
+    held: Sequence[ClientData],
+    guilty: set[str],
 ) -> Attacked:
     """Clients sorted by their ids, so that no place in the round tells on anybody."""
     order = sorted(range(len(ids)), key=lambda row: ids[row])
@@ -192,5 +196,6 @@ def _in_order(
     output = world.model.OUTPUT
     labels = [str(label) for label in range(len(tensors[output.weight][0]))]
     sorted_ = {name: np.ascontiguousarray(value[rows]) for name, value in tensors.items()}
-    updates = Updates(clients, counts[rows], sorted_, output, labels)
+    counts = np.array([len(held[row].samples) for row in order], np.int64)
+    updates = Updates(clients, counts, sorted_, output, labels)
     return Attacked(updates, np.array([client in guilty for client in clients]))

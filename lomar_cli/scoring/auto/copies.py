@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.auto.level import scaled
+from lomar_cli.scoring.geometry import Floats, Geometry
 
 # Two updates nearer than this share of the shorter one's length are near-copies. A copy with 2 %
 # noise lies at 0.02 from its original, two such at 0.028 from each other; honest clients were
@@ -77,16 +78,10 @@ def find(
     near = [(squares[i] <= np.minimum(limits[i], limits) ** 2).sum() > 1 for i in range(count)]
     if factors is not None:
         others = NEAR * factors * lengths
-        own = factors * lengths**2
-        near = [
-            here
-            or (
-                factors[i] * factors * squares[i] + (factors[i] - factors) * (own[i] - own)
-                <= np.minimum(others[i], others) ** 2
-            ).sum()
-            > 1
-            for i, here in enumerate(near)
-        ]
+        for i in range(count):
+            one = slice(i, i + 1)
+            beside = scaled(squares[one], factors, lengths, one)[0]
+            near[i] |= (beside <= np.minimum(others[i], others) ** 2).sum() > 1
     rows = np.flatnonzero(near)
     same = np.zeros(count, dtype=bool)
     if len(rows) > 1:
@@ -96,10 +91,8 @@ def find(
         some = squares[np.ix_(rows, rows)].astype(np.float64)
         among = _by_limits(some, limits[rows])
         if factors is not None:
-            times, own = factors[rows], (factors * lengths**2)[rows]
-            scaled = np.outer(times, times) * some
-            scaled += np.subtract.outer(times, times) * np.subtract.outer(own, own)
-            among = np.minimum(among, _by_limits(scaled, others[rows]))
+            levelled = scaled(some, factors[rows], lengths[rows], slice(None))
+            among = np.minimum(among, _by_limits(levelled, others[rows]))
         among = np.minimum(among, 1e6)
         np.fill_diagonal(among, 0.0)
         tree = linkage(squareform(among, checks=False), "complete")
@@ -126,7 +119,7 @@ def find(
     return Groups(number.astype(np.intp), size[number], medoids, middle, same)
 
 
-def _by_limits(squares: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_limits(squares: Floats, limits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances (m, m) in units of the lesser limit, infinite where that is 0."""
     shorter = np.minimum.outer(limits, limits)
     distances = np.sqrt(np.maximum(squares, 0.0))

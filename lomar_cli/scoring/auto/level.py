@@ -100,6 +100,19 @@ def _reach(values: Vector, share: float = _MAJORITY) -> float:
     return float((ordered[many - 1 :] - ordered[: len(ordered) - many + 1]).min())
 
 
+def scaled(squares: Floats, factors: Vector, lengths: Vector, rows: slice) -> Floats:
+    """Squared distances of some rows of n updates from all of them, once each is times its factor.
+
+    ``squares`` are those rows' distances as they are, ``factors`` and ``lengths`` (n,). By
+    |a u - b v|^2 = a b |u - v|^2 + (a - b)(a |u|^2 - b |v|^2), which is exact where copies are
+    near; rounding may leave a little less than 0.
+    """
+    own = factors * lengths**2
+    times, here = factors[rows, None], own[rows, None]
+    found: Floats = times * factors * squares + (times - factors) * (here - own)
+    return found
+
+
 class Levelled(Geometry):
     """A geometry of the same clients' updates times ``factors`` (n,); none is read again.
 
@@ -112,14 +125,10 @@ class Levelled(Geometry):
 
     @cached_property
     def squares(self) -> Floats:
-        # |a u - b v|^2 = a b |u - v|^2 + (a - b)(a |u|^2 - b |v|^2): exact where copies are near.
-        squares, count = self._whole.squares, self.count
-        own = self._factors * self._lengths**2
+        count = self.count
         found = np.empty((count, count))
         for some in row_blocks(count, count):
-            here = self._factors[some, None]
-            found[some] = here * self._factors * squares[some]
-            found[some] += (here - self._factors) * (own[some, None] - own)
+            found[some] = scaled(self._whole.squares[some], self._factors, self._lengths, some)
         np.maximum(found, 0.0, out=found)
         np.fill_diagonal(found, 0.0)
         return found
