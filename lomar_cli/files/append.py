@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, LomarError
 from lomar_cli.files import h5
-from lomar_cli.files.digests import client_digest
+from lomar_cli.files.digests import client_digest, clients_digest
 from lomar_cli.files.h5_digest import PROVENANCE
 from lomar_cli.files.h5_text import write_scalar
 from lomar_cli.files.journal import Overlay, commit, recover
@@ -130,7 +129,5 @@ def _told(
         steps = steps[:-1]
     if not 0 <= first < len(clients):
         raise InputError("provenance: append: first is no row of the round")
-    rows = zip(digests[first:], clients[first:], strict=True)
-    listed = "".join(f"{digest}  {client}\n" for digest, client in rows)
-    inputs["clients"] = hashlib.sha256(listed.encode()).hexdigest()
+    inputs["clients"] = clients_digest(digests[first:], clients[first:])
     return extend("append", {"first": first}, inputs, [steps])

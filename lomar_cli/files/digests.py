@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,12 @@ def client_digest(arrays: Mapping[str, Any], row: int) -> str:
         values = array[row]
         digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
+
+
+def clients_digest(digests: Sequence[str], clients: Sequence[str]) -> str:
+    """One digest for several clients: SHA-256 of a line each, its digest, two spaces and its id."""
+    listed = "".join(f"{d}  {client}\n" for d, client in zip(digests, clients, strict=True))
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 class Digests:

@@ -69,10 +69,13 @@ class RoundWriter:
             self.handle[f"updates/{encode_name(name)}"][start : start + count] = array
         self._digests.add(start, arrays)
 
+    def digests(self) -> list[str]:
+        """The digest of every client; each must have been written."""
+        return self._digests.all()
+
     def seal(self) -> None:
         """Store the digests; every client must have been written."""
-        digests = self._digests.all()
-        h5.write_strings(self.handle["clients"], "sha256", digests, **self._resizable)
+        h5.write_strings(self.handle["clients"], "sha256", self.digests(), **self._resizable)
 
 
 @contextlib.contextmanager

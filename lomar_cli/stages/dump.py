@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from lomar_cli.files.atomic import check_output
 from lomar_cli.files.buffers import find_buffers
+from lomar_cli.files.digests import clients_digest
 from lomar_cli.files.h5 import open_read
 from lomar_cli.files.importers.base import DEFAULT_MAX_BYTES, Arrays, One
 from lomar_cli.files.importers.registry import read_parameters
@@ -120,10 +120,10 @@ def dump(
         return client_counts(clients.names[:upto], counts, given, printable(str(weights)))
 
     before = ""
-    # One thread reads, two hash the files and the clients, and this one writes: each waits for
-    # the disk or computes outside Python.
+    # One thread reads, one hashes the clients, and this one writes: each waits for the disk or
+    # computes outside Python.
     with (
-        ThreadPoolExecutor(2) as pool,
+        ThreadPoolExecutor(1) as pool,
         contextlib.closing(ahead(clients.read(max_bytes, selection.layers))) as stream,
     ):
         for target in files:
@@ -136,10 +136,8 @@ def dump(
             steps = extend("dump", said, own)
             shard_of = target.shard(before)
             with create_round(target.path, part, steps, force, pool, shard_of) as writer:
-                digests = _Digests(pool)
                 # In this order, as zip looks at the rows first and leaves the next file's client.
-                for row, (path, one) in zip(range(len(part.clients)), stream, strict=False):
-                    digests.reach(path)
+                for row, (_, one) in zip(range(len(part.clients)), stream, strict=False):
                     own_arrays = {name: one.arrays[name] for name in scored}
                     direction.add(own_arrays)
                     if base is not None:
@@ -149,7 +147,7 @@ def dump(
                     counts.append(one.num_examples)
                     advance(1)
                 # Known only now; the steps are written when the round is sealed.
-                own["clients"] = digests.listing()
+                own["clients"] = clients_digest(writer.digests(), part.clients)
                 found = counted(target.stop)
                 writer.handle["clients/num_examples"][...] = np.array(
                     found[target.start :], np.int64
@@ -248,20 +246,3 @@ def _base(
     found = chosen(read_parameters(path, max_bytes), layers, path)
     compare(found, first, path, printable(reference.name), base=True)
     return found.arrays
-
-
-class _Digests:
-    """SHA-256 of every file, taken by other threads as the files are reached."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._taken: dict[Path, Future[str]] = {}
-
-    def reach(self, path: Path) -> None:
-        if path not in self._taken:
-            self._taken[path] = self._pool.submit(file_sha256, path)
-
-    def listing(self) -> str:
-        """SHA-256 of what ``sha256sum FILES`` prints in their folder: one digest for all."""
-        lines = [f"{taken.result()}  {path.name}\n" for path, taken in self._taken.items()]
-        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

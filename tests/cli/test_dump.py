@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.round import open_round
@@ -152,3 +155,41 @@ def test_other_files_in_a_folder_are_passed_over_with_a_warning(folder, tmp_path
 def test_the_round_number_is_kept(folder, tmp_path):
     works("dump", folder[0], "--differences", "--round", 7, "-o", tmp_path / "r.h5")
     assert head_of(tmp_path / "r.h5").round_number == 7
+
+
+def test_the_same_updates_in_another_format_give_the_same_bytes(tmp_path):
+    made = dict(sorted(tensors(3).items()))  # the order in which safetensors stores them
+    for save, ending in (
+        (np.savez, "npz"),
+        (np.savez_compressed, "npz"),
+        (save_file, "safetensors"),
+    ):
+        source = tmp_path / save.__name__
+        source.mkdir()
+        for row in range(3):
+            one = {name: array[row].copy() for name, array in made.items()}
+            file = source / f"site-{row}.{ending}"
+            save(one, file) if save is save_file else save(file, **one)
+        works("dump", source, "--differences", "-o", source / "r.h5")
+    first, *others = (path.read_bytes() for path in sorted(tmp_path.glob("*/r.h5")))
+    assert len(others) == 2
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("shard", [None, 2])
+def test_provenance_names_what_the_clients_sent(shard, folder, tmp_path):
+    """By the digests that FORMAT says: of each client's numbers, a line a client of this file."""
+    clients, made = folder
+    names = [f"site-{row}" for row in range(3)]
+    parts = {"r.h5": names} if shard is None else {"r-1.h5": names[:2], "r-2.h5": names[2:]}
+    output = tmp_path / ("r.h5" if shard is None else "r-{}.h5")
+    more = () if shard is None else ("--shard", shard)
+    works("dump", clients, "--differences", *more, "-o", output)
+    for file, inside in parts.items():
+        lines = []
+        for name in inside:
+            raw = b"".join(array[names.index(name)].tobytes() for array in made.values())
+            lines.append(f"{hashlib.sha256(raw).hexdigest()}  {name}\n")
+        with open_round(tmp_path / file) as found:
+            said = found.provenance[-1]["inputs"]["clients"]
+        assert said == hashlib.sha256("".join(lines).encode()).hexdigest()
