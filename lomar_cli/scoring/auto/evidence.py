@@ -18,7 +18,8 @@ from lomar_cli.scoring.auto.contrast import Contrasts
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _TINY = 1e-300
-_LEAST_Z, _LEAST_CLIENTS = 1.0, 3
+# Fewer clients than that are no evidence, however high their z.
+_LEAST_Z, LEAST_CLIENTS = 1.0, 3
 # The normal tail is taken so much wider: what the fits leave is not normal.
 _WIDER = 1.3
 # How far below 0 clients lie is told so finely, and no further than eight.
@@ -45,7 +46,7 @@ def evidence(found: Contrasts, rows: Mask) -> Array:
     for (g, s), own in zip(np.argwhere(judged), depths, strict=True):
         high = np.sort(z[:, g, s])[::-1][: count // 2]
         order = np.arange(1, len(high) + 1)
-        usable = (high > _LEAST_Z) & (order >= _LEAST_CLIENTS)
+        usable = (high > _LEAST_Z) & (order >= LEAST_CLIENTS)
         if not usable.any():
             continue
         high, order = high[usable], order[usable]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.contrast import Contrasts, contrasts
-from lomar_cli.scoring.auto.evidence import evidence, level
+from lomar_cli.scoring.auto.evidence import LEAST_CLIENTS, evidence, level
+from lomar_cli.scoring.auto.gaps import told
 from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
 
 Array = NDArray[np.float64]
@@ -117,6 +118,13 @@ class _Round:
                 f"fewer than two labels are held by {_LEAST_HOLDERS} clients or more: label "
                 "contents cannot be compared",
             )
+        given = self.rows.gaps
+        if given.alike or (given.own and not self._told()):
+            return cannot(
+                self.count,
+                "parameters are missing from the output layer, others for each label, as where "
+                "clients send a part of them: label contents are not compared",
+            )
         contrast, pairs = self._search()
         z = contrast.z
         alone = max(_ALONE, _ALONE_HERE * self._usual(z, pairs))
@@ -140,6 +148,10 @@ class _Round:
         )
         flipped = f"labels are flipped in this round: {named}"
         return Sight(suspicion, True, words, [flipped, *self.rows.notes])
+
+    def _told(self) -> bool:
+        content = unmix(self.rows, self.trusted)[self.trusted]
+        return told(content, self.rows.claims[self.trusted], self._both())
 
     def _both(self) -> Mask:
         return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)
@@ -200,7 +212,8 @@ class _Round:
             pair = self._pair(contrast.z, pairs, g, s)
             pair = self._who_is_right(contrast.z, found, pairs, pair)
             if not pair.clients.any():
-                found[g, s] = 0.0
+                # What s is they do not agree on.
+                found[:, s] = 0.0
                 continue
             pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
@@ -280,22 +293,27 @@ class _Round:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
         With both sides out of the fit the guilty still stand out from the others; an accusation
-        that rests on the word of a few on what s is does not, and then it is they who are wrong;
-        if they are more than they accuse, nobody is. Where both sides have evidence, the others
-        agree with each other without the guilty.
+        that rests on the word of a few on what s is does not, and then it is they who are wrong,
+        if they stand out themselves or are too few to tell; else nobody is. Where both sides have
+        evidence, the others agree with each other without the guilty.
         """
         g, s = pair.target, pair.source
-        doubted = bool(found[s, g] < _DOUBT)
-        mirror = self._pair(z, before, s, g) if doubted else self._leading(before, pair)
+        mirror = self._pair(z, before, s, g)
+        doubted = bool(found[s, g] < _DOUBT) and bool(mirror.clients.any())
+        if not doubted:
+            mirror = self._leading(before, pair)
         fits = [self._fit([*before, one]) for one in (pair, mirror)]
         if not mirror.clients.any() or not all(self._majority(fit) for fit in fits):
             return pair
         both = fits[0] & fits[1]
         if both.sum() > _JURY * self.count:
-            remains = self._evidence(self._contrasts(both), both | pair.clients)[g, s]
-            if remains > min(_NOTHING, _LITTLE * found[g, s]):
-                few = doubted or mirror.clients.sum() <= pair.clients.sum()
-                return mirror if few else replace(pair, clients=np.zeros_like(pair.clients))
+            without = self._contrasts(both)
+            remains = self._evidence(without, both | pair.clients)[g, s]
+            others = self._evidence(without, both | mirror.clients)[s, g]
+            if remains > min(_NOTHING, _LITTLE * min(found[g, s], others)):
+                gate = (_GATE if doubted else _SURE) + self.strict
+                sure = others <= gate or mirror.clients.sum() < LEAST_CLIENTS
+                return mirror if sure else replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
         left = []

@@ -14,7 +14,7 @@ word: flips touch one row in R of few clients, and stand in no other row's way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.claims import claims
+from lomar_cli.scoring.auto.gaps import Gaps, Moves
 from lomar_cli.scoring.lengths import squared_lengths
 
 Floats = NDArray[np.floating[Any]]
@@ -37,6 +38,8 @@ _OVERSAMPLED = 8
 # A difference of squares below this share of them is no more than their rounding.
 _ROUNDING = 1e-12
 _POWERS = 3
+# What is missing from rows is told by so many clients, from the first to the last.
+_SOME = 200
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Rows:
     ``parts`` (n, R, R) are the rows' coordinates on their R leading common directions, ``rest``
     (n, R) the squared length outside these: the noise of a row. ``claims`` (n, R) is how much of
     each label a client says it has, from 0. All in units of the median client's length. What is
-    below ``faint`` times a client's most is nothing; ``notes`` are about how claims were read.
+    below ``faint`` times a client's most is nothing; ``notes`` are about how claims were read,
+    ``gaps`` what is missing from the rows.
     """
 
     parts: Array
@@ -54,6 +58,7 @@ class Rows:
     claims: Array
     faint: float
     notes: Sequence[str] = ()
+    gaps: Gaps = field(default_factory=Gaps)
 
 
 def unfit(updates: Updates) -> Sight | None:
@@ -89,7 +94,8 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     directions are those of the ``trusted`` clients (n,), by default of all.
     """
     assert updates.output is not None
-    blocks = _Blocks(updates)
+    everybody = np.ones(len(updates.clients), dtype=bool)
+    blocks = _Blocks(updates, everybody if trusted is None else trusted)
     seen = [(squared_lengths(block), block[:, -1].copy()) for block in blocks.each()]
     energy = np.stack([squares for squares, _ in seen], axis=1)
     lengths = np.sqrt(energy.sum(axis=1))
@@ -103,23 +109,30 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     floor = _ROUNDING * float(np.median(energy))
     rest = np.maximum(energy - (parts**2).sum(axis=2), floor)
     bias = None
-    if updates.output.bias is not None:
+    if updates.output.bias is not None and not blocks.gaps.unsaid:
         bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
     held = claims(parts, bias, votes > 0)
-    return Rows(parts, rest, held.amounts, held.faint, held.notes)
+    return Rows(parts, rest, held.amounts, held.faint, held.notes, blocks.gaps)
 
 
 class _Blocks:
     """The rows of every label less what is common to all labels, one label at a time."""
 
-    def __init__(self, updates: Updates) -> None:
+    def __init__(self, updates: Updates, trusted: Mask) -> None:
         self._updates = updates
         self.labels = updates.label_count
         self.dtype = updates.dtype
-        self._common = updates.label_block(0).astype(np.float64, order="C")
+        rows = np.flatnonzero(trusted) if trusted.any() else np.arange(len(trusted))
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SOME)).astype(np.intp)]
+        first, moves = updates.label_block(0), Moves()
+        moves.add(first[some])
+        self._common = first.astype(np.float64, order="C")
         for label in range(1, self.labels):
-            self._common += updates.label_block(label)
+            block = updates.label_block(label)
+            moves.add(block[some])
+            self._common += block
         self._common /= self.labels
+        self.gaps = moves.gaps()
         self.width: int = self._common.shape[1]
         # For all labels: fresh memory takes longer than the numbers that go into it.
         self._held = np.empty_like(self._common)

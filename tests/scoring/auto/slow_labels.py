@@ -91,7 +91,7 @@ def chances(z, below, rows):
         own = sorted(z[:, g, s], reverse=True)[: count // 2]
         best = None
         for many, height in enumerate(own, start=1):
-            if height <= evidence._LEAST_Z or many < evidence._LEAST_CLIENTS:
+            if height <= evidence._LEAST_Z or many < evidence.LEAST_CLIENTS:
                 continue
             elsewhere = sum(one >= height for one in pool) - many + 1
             shared = elsewhere / max(len(pool) - count, 1)
