@@ -33,6 +33,7 @@ from _attacks import ATTACKS, Attacked, attacked, ways
 from _ceiling import told_apart
 from _results import Results, Row
 from _rounds import Rounds
+from _sent import parsed, sent
 from _worlds import SIZES, SPARE, World, size
 
 from lomar_cli.errors import LomarError, NotApplicableError, UsageError
@@ -90,6 +91,7 @@ class Grid:
     cache: Path | None
     data_dir: Path | None
     present: int | None = None
+    sent: str = ""
 
 
 def main() -> None:
@@ -101,6 +103,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
     parser.add_argument("--spread", type=float, default=0.0, help="of numbers of samples")
     parser.add_argument("--present", type=int, help="so many at random take part (default: all)")
+    parser.add_argument("--sent", default="", help="what arrives of updates: see _sent.py")
     parser.add_argument("--again", default="", help="judge anew by these methods")
     parser.add_argument("--cache", type=Path, help="folder that keeps trained rounds")
     parser.add_argument("--data-dir", type=Path, help="default: LOMAR_DATA_DIR")
@@ -117,7 +120,10 @@ def main() -> None:
         given.cache,
         given.data_dir,
         given.present,
+        given.sent,
     )
+    if grid.sent:
+        parsed(grid.sent)
     if given.again and given.output.exists():
         results(grid).drop("method", given.again.split(","))
     worlds = [
@@ -178,11 +184,11 @@ def judge_world(world: World, grid: Grid) -> str:
     file = results(grid)
     there, rounds, count = file.done(), Rounds(world, grid.cache), 0
     for number, attack, tau in _cells(grid):
-        about = _about(world, number, attack, tau)
+        about = _about(world, number, attack, tau, grid.sent)
         left = [m for m in grid.methods if file.key({**about, "method": m}) not in there]
         if left:
             with one_blas_thread():
-                rows = judge_cell(rounds, number, attack, tau, left, grid.present)
+                rows = judge_cell(rounds, number, attack, tau, left, grid.present, grid.sent)
             file.append({**about, **row} for row in rows)
             count += len(rows)
     return f"{world.name}: {count} rows"
@@ -194,10 +200,10 @@ def _cells(grid: Grid) -> Iterator[tuple[int, str, float]]:
             yield number, attack, tau
 
 
-def _about(world: World, number: int, attack: str, tau: float) -> Row:
+def _about(world: World, number: int, attack: str, tau: float, sent: str) -> Row:
     named = world.scheme.startswith("dirichlet")
     return {
-        "data": world.data,
+        "data": f"{world.data}:{sent}" if sent else world.data,
         "scheme": "dirichlet" if named else "paper",
         "level": world.scheme.removeprefix("dirichlet"),
         "clients": str(world.clients),
@@ -216,6 +222,7 @@ def judge_cell(
     tau: float,
     methods: Sequence[str],
     present: int | None = None,
+    arrives: str = "",
 ) -> list[Row]:
     """A row a method; where there is no verdict, the reason for it."""
     flips = size(rounds.world.data).flips
@@ -225,6 +232,9 @@ def judge_cell(
         return [{"method": name, "reason": str(error)} for name in methods]
     if present is not None:
         made = taking_part(made, present, rounds.world.seed)
+    if arrives:
+        updates = sent(made.updates, arrives, 1000 * rounds.world.seed + number)
+        made = Attacked(updates, made.malicious)
     seen = prepare(made.updates, seed=rounds.world.seed)
     ceiling = None
     if ATTACKS[attack].part.startswith("mixed") and ATTACKS[attack].then is None:

@@ -6,9 +6,9 @@ Makes CLIENTS (200) safetensors files of SIZE (6,000,000) float32 numbers in a t
 copies them with and without a sync of the copies, and imports them with `lomar dump --differences`;
 in turn, TIMES (3) times, of which the best counts. All of it once with the files in the page cache
 and once without them, as where another machine has sent them ("cold"; a hint to the kernel). CPU
-time tells more where the machine has other work: that of an import is, but for a second or two, that
-of copying and of a SHA-256 pass (each client's digest), which is timed beside it. Needs three times CLIENTS * SIZE * 4
-bytes of disk (LOMAR_BENCHMARK_DIR).
+time tells more where the machine has other work: that of an import is, but for a second or two,
+that of copying and of a SHA-256 pass (each client's digest), which is timed beside it. Needs three
+times CLIENTS * SIZE * 4 bytes of disk (LOMAR_BENCHMARK_DIR).
 """
 
 from __future__ import annotations

@@ -335,3 +335,42 @@ def test_the_detection_page_is_made_of_the_rows_beside_it():
     for name, made in (("bars", judged(rows, "lomar-auto")), ("summary", summary(rows))):
         with (beside / f"{name}.csv").open() as stream:
             assert list(csv.DictReader(stream)) == made, name
+
+
+@pytest.mark.parametrize("way", ["top=0.1", "same=0.5", "own=0.5", "levels=4", "signs", "noise=1"])
+def test_what_arrives_of_updates(world, way):
+    """Each way keeps what it says, client by client; only noise and chance move what is left."""
+    from _attacks import attacked
+    from _rounds import Rounds
+    from _sent import sent
+
+    made = attacked(Rounds(world, None), 1, "none", 0.0, ["1:7"]).updates
+    before, after = (
+        np.concatenate([np.asarray(t).reshape(len(t), -1) for t in one.tensors.values()], axis=1)
+        for one in (made, sent(made, way, 0))
+    )
+    moved, count = after != 0, before.shape[1]
+    if way.startswith("top"):
+        most = np.minimum(int(0.1 * count), (before != 0).sum(axis=1))
+        assert (moved.sum(axis=1) == most).all()
+        for row, kept in zip(np.abs(before), moved, strict=True):
+            assert row[kept].min() >= row[~kept].max()
+    if way.startswith("same"):
+        assert ((moved == moved.any(axis=0)) | (before == 0)).all()
+        assert 0.4 < moved.any(axis=0).mean() < 0.6
+    if way.startswith("own"):
+        assert not (moved == moved[0]).all()
+        np.testing.assert_allclose(after[moved], 2 * before[moved], rtol=1e-6)
+    if way.startswith("levels"):
+        first = after[:, : np.asarray(next(iter(made.tensors.values())))[0].size]
+        assert max(len(np.unique(row)) for row in first) <= 4
+    if way == "signs":
+        assert (np.sign(after) == np.sign(before)).all()
+        assert max(len(np.unique(np.abs(row[row != 0]))) for row in after) == 1
+    if way.startswith("noise"):
+        lengths = [np.linalg.norm(one, axis=1) for one in (before, after - before)]
+        assert np.median(lengths[1]) == pytest.approx(np.median(lengths[0]), rel=0.3)
+    if way.startswith(("top", "same")):
+        np.testing.assert_allclose(after[moved], before[moved], rtol=1e-6)
+    with pytest.raises(ValueError, match="there is no way"):
+        sent(made, "half", 0)
