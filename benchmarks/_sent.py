@@ -4,7 +4,8 @@
 random, ``own=SHARE`` each others at random (made up for those left out); ``levels=N`` each tensor
 is rounded at random, without bias, to N levels between minus and plus its largest value;
 ``signs`` alone are sent, with the mean size; ``noise=RATIO`` updates are cut to the median length
-and Gaussian noise of RATIO times that length is added, as for differential privacy.
+and Gaussian noise of RATIO times that length is added, as for differential privacy; ``lengths=SD``
+each is times a log-normal factor of its own, as after other numbers of steps.
 """
 
 from __future__ import annotations
@@ -53,10 +54,14 @@ def signs(rows: Array, sizes: Sequence[int], value: float, rng: np.random.Genera
 
 
 def noise(rows: Array, sizes: Sequence[int], ratio: float, rng: np.random.Generator) -> Array:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    most = float(np.median(lengths))
-    cut = rows * np.minimum(1.0, most / np.maximum(lengths, 1e-300))
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    most = float(np.median(norms))
+    cut = rows * np.minimum(1.0, most / np.maximum(norms, 1e-300))
     return cut + rng.standard_normal(rows.shape) * ratio * most / np.sqrt(rows.shape[1])
+
+
+def lengths(rows: Array, sizes: Sequence[int], spread: float, rng: np.random.Generator) -> Array:
+    return rows * np.exp(spread * rng.standard_normal((len(rows), 1)))
 
 
 WAYS: dict[str, Way] = {
@@ -66,6 +71,7 @@ WAYS: dict[str, Way] = {
     "levels": levels,
     "signs": signs,
     "noise": noise,
+    "lengths": lengths,
 }
 
 

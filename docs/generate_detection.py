@@ -78,6 +78,8 @@ def table(kind: str, chosen: Row) -> str:
     if kind in TITLES:
         titles = TITLES[kind]
         rows = read(folder, f"{kind}.csv")
+        for key, value in chosen.items():
+            rows = [row for row in rows if row[key] in value.split("|")]
         return markdown(list(titles.values()), [[row[key] for key in titles] for row in rows])
     show = chosen.pop("show", "auc" if kind == "detection" else "source")
     rows = read(folder, "summary.csv" if kind == "detection" else "damage.csv")

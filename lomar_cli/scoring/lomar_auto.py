@@ -19,7 +19,7 @@ from lomar_cli.errors import UsageError, nearest
 from lomar_cli.files.text import counted
 from lomar_cli.scoring.auto import copies
 from lomar_cli.scoring.auto.base import Seen, Sight
-from lomar_cli.scoring.auto.level import Level, level_of, unknown
+from lomar_cli.scoring.auto.level import Level, level_of, one_length
 from lomar_cli.scoring.auto.views import VIEWS
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
@@ -101,9 +101,9 @@ class LomarAuto:
                 1 / groups.size,
             )
         close = bool((groups.size > 1).mean() > _CLOSE)
-        sights = self._look(view.geometry, groups, names, close, level)
-        notes = unknown(lengths, view.updates.num_examples) if level is None else [level.note]
-        return _together(sights, groups, close, notes)
+        even = one_length(lengths, view.updates.num_examples) if level is None else level
+        sights = self._look(view.geometry, groups, names, close, level, even)
+        return _together(sights, groups, close, [] if even is None else [even.note])
 
     def _look(
         self,
@@ -112,12 +112,14 @@ class LomarAuto:
         names: list[str],
         close: bool,
         level: Level | None,
+        even: Level | None,
     ) -> dict[str, Sight]:
         """Let the views look in turn; what one flags, the next does not learn from.
 
         All but those that look at ``each`` see the medoids alone, and say the same of the clients
-        that these stand for, at one ``level`` but for those that look at ``amounts``. Those see
-        everybody, but of a crowd of copies its medoid alone, too.
+        that these stand for, at one ``level`` but for those that look at ``amounts``, and at
+        ``even`` lengths if they ask for ``closeness``. The others see everybody, but of a crowd of
+        copies its medoid alone, too.
         """
         geometry = everybody
         if len(groups.medoids) < everybody.count:
@@ -127,7 +129,9 @@ class LomarAuto:
         if len(shown) > geometry.count:
             # Not read once more for those it is of already.
             apart = everybody if len(shown) == everybody.count else everybody.part(shown)
-        levelled = geometry if level is None else level.of(geometry, groups.medoids)
+        levelled, evened = (
+            geometry if one is None else one.of(geometry, groups.medoids) for one in (level, even)
+        )
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}
@@ -141,7 +145,8 @@ class LomarAuto:
                 each[name] = VIEWS[name].look(seen_all).of(places)
                 sight = each[name].of(groups.medoids)
             else:
-                here = geometry if VIEWS[name].amounts else levelled
+                here = evened if VIEWS[name].closeness else levelled
+                here = geometry if VIEWS[name].amounts else here
                 sight = VIEWS[name].look(Seen(here, trusted, self.false_alarm, close, shared))
             flagged = sight.suspicion > 1
             if flagged.sum() < most[name] and (trusted & ~flagged).mean() > 0.5:

@@ -5,6 +5,8 @@ by, distances say who has how many: long updates are far from everybody, short o
 other, and flippers of several sizes no crowd. So lengths are put to what they would be if all had
 as many, as far as numbers of samples explain them; where these are all the same, nothing changes.
 Views on the amounts of labels need no such thing: what explains amounts explains lengths.
+Where lengths differ for no reason that is known (other numbers of epochs, another learning rate),
+being close to others is judged at one length: short updates are close to each other by nature.
 """
 
 from __future__ import annotations
@@ -36,18 +38,14 @@ _UNLIKE = 1.8
 
 @dataclass(frozen=True)
 class Level:
-    """What to multiply the updates (n,) of these ``lengths`` by, and the ``exponent`` behind it."""
+    """What to multiply the updates (n,) of these ``lengths`` by, and what there is to say of it;
+    the ``exponent`` by which numbers of samples explain lengths, if they do.
+    """
 
     factors: Vector
     lengths: Vector
-    exponent: float
-
-    @property
-    def note(self) -> str:
-        return (
-            "updates are compared as if all clients had as many samples: lengths grow as the power "
-            f"{self.exponent:.2g} of num_examples"
-        )
+    note: str
+    exponent: float | None = None
 
     def of(self, geometry: Geometry, rows: NDArray[np.intp]) -> Geometry:
         """The ``geometry`` of these ``rows`` (m,) of the round, levelled."""
@@ -74,23 +72,33 @@ def level_of(lengths: Vector, samples: NDArray[np.int64]) -> Level | None:
         return None
     found, most = np.ones(len(lengths)), min(np.log(_MOST), best * _BEYOND * reach / 2)
     found[known] = np.exp(np.clip(best * (np.median(counts) - counts), -most, most))
-    return Level(found, lengths, best)
+    note = (
+        "updates are compared as if all clients had as many samples: lengths grow as the power "
+        f"{best:.2g} of num_examples"
+    )
+    return Level(found, lengths, note, best)
 
 
-def unknown(lengths: Vector, samples: NDArray[np.int64]) -> list[str]:
-    """A note where lengths (n,) look as if numbers of ``samples`` (n,), much the same, were not."""
+def one_length(lengths: Vector, samples: NDArray[np.int64]) -> Level | None:
+    """All updates at one length, as far as that takes no more than eight times as much or little;
+    None unless most lengths (n,) are far from each other, for clients of as many ``samples`` (n,).
+    """
     moved = lengths[lengths > 0]
     known = samples[samples > 0]
     if len(moved) == 0 or len(known) == 0 or _reach(np.log(known), _SAID) >= np.log(_DIFFERENT):
-        return []
+        return None
     factor = float(np.exp(_reach(np.log(moved))))
     if factor < _UNLIKE:
-        return []
-    return [
+        return None
+    note = (
         f"the lengths of most updates differ by a factor of {factor:.1f}, and num_examples is "
         f"{int(np.median(known))} for most: if clients have different numbers of samples, say so "
-        "(dump --weights), or honest ones may be removed for theirs"
-    ]
+        "(dump --weights), or honest ones may be removed for theirs; who is close to whom is "
+        "judged at one length"
+    )
+    usual = float(np.median(moved))
+    found = usual / np.clip(lengths, usual / _MOST, usual * _MOST)
+    return Level(found, lengths, note)
 
 
 def _reach(values: Vector, share: float = _MAJORITY) -> float:

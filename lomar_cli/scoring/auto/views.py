@@ -23,7 +23,8 @@ class ViewEntry:
     again without these, and flags only whom it flags both times. One that looks at ``each`` client
     by itself, whoever is near it, is shown all near-copies, where the others see one of each. One
     that asks for the ``amounts`` of labels that a client holds is shown updates as they are, where
-    numbers of samples are taken out of the others' lengths (``level``).
+    numbers of samples are taken out of the others' lengths (``level``); one that asks for the
+    ``closeness`` of clients is shown them at one length where lengths differ for no known reason.
     """
 
     look: View
@@ -34,10 +35,11 @@ class ViewEntry:
     after: str = ""
     each: bool = False
     amounts: bool = False
+    closeness: bool = False
 
 
 VIEWS: dict[str, ViewEntry] = {
-    "near": ViewEntry(near, "tight", "tighter than its own neighbourhood", 30),
+    "near": ViewEntry(near, "tight", "tighter than its own neighbourhood", 30, closeness=True),
     "far": ViewEntry(far, "thin", "in a thinner region than others"),
     "mean": ViewEntry(mean, "thin", "in a thinner region than others"),
     "direction": ViewEntry(direction, "direction", "points against the round", course=True),
