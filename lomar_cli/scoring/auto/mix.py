@@ -310,9 +310,10 @@ class _Round:
             without = self._contrasts(both)
             remains = self._evidence(without, both | pair.clients)[g, s]
             others = self._evidence(without, both | mirror.clients)[s, g]
-            if remains > min(_NOTHING, _LITTLE * min(found[g, s], others)):
-                gate = (_GATE if doubted else _SURE) + self.strict
-                sure = others <= gate or mirror.clients.sum() < LEAST_CLIENTS
+            sure = bool(others <= (_GATE if doubted else _SURE) + self.strict)
+            had = min(found[g, s], others) if sure else found[g, s]
+            if remains > min(_NOTHING, _LITTLE * had):
+                sure = sure or mirror.clients.sum() < LEAST_CLIENTS
                 return mirror if sure else replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
