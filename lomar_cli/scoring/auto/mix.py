@@ -119,11 +119,11 @@ class _Round:
                 "contents cannot be compared",
             )
         given = self.rows.gaps
-        if given.alike or (given.own and not self._told()):
+        if given is not None and (given.refused or (given.own and not self._told())):
             return cannot(
                 self.count,
                 "parameters are missing from the output layer, others for each label, as where "
-                "clients send a part of them: label contents are not compared",
+                "clients send a part of them or round: label contents are not compared",
             )
         contrast, pairs = self._search()
         z = contrast.z
@@ -196,14 +196,14 @@ class _Round:
     def _search(self) -> tuple[Contrasts, list[_Pair]]:
         """Find guilty pairs, the clearest first; the contrasts are those of the last fit."""
         pairs: list[_Pair] = []
+        unsettled: list[int] = []
         contrast = self._contrasts(self.trusted)
         found = self._evidence(contrast, self.trusted)
         self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
         if not self.believed:
             found = self._evidence(contrast, self.trusted)
         for _ in range(_PAIRS):
-            for pair in pairs:
-                found[:, pair.source] = 0.0
+            found[:, [*unsettled, *(pair.source for pair in pairs)]] = 0.0
             g, s = _at(found, found.argmin())
             guilty = self._is_guilty(found, pairs, g, s)
             # Where many pairs have evidence it is not the flips of one that bend the fit.
@@ -213,7 +213,7 @@ class _Round:
             pair = self._who_is_right(contrast.z, found, pairs, pair)
             if not pair.clients.any():
                 # What s is they do not agree on.
-                found[:, s] = 0.0
+                unsettled.append(s)
                 continue
             pair = self._settled(pairs, pair)
             fit = self._fit([*pairs, pair])
@@ -313,8 +313,12 @@ class _Round:
             sure = bool(others <= (_GATE if doubted else _SURE) + self.strict)
             had = min(found[g, s], others) if sure else found[g, s]
             if remains > min(_NOTHING, _LITTLE * had):
-                sure = sure or mirror.clients.sum() < LEAST_CLIENTS
-                return mirror if sure else replace(pair, clients=np.zeros_like(pair.clients))
+                too_few_to_tell = mirror.clients.sum() < LEAST_CLIENTS
+                return (
+                    mirror
+                    if sure or too_few_to_tell
+                    else replace(pair, clients=np.zeros_like(pair.clients))
+                )
         if not doubted:
             return pair
         left = []

@@ -16,8 +16,8 @@ _CONSTANTS = (6.0, 1.5)
 # Who differs by less than these shares of the parameters is not suspect. Zeros come and go by
 # whole units of a hidden layer, which some clients' samples wake and others' do not.
 _LEAST_ZEROS, _LEAST_POSITIVES = 0.02, 0.002
-# Of fewer parameters than that, as where clients send their largest alone, a share says little.
-_FEWEST = 200
+# Where clients send a few parameters alone (less than this share, and so many), shares say little.
+_SPARSE, _FEWEST = 0.2, 200
 
 
 def signs(seen: Seen) -> Sight:
@@ -29,7 +29,8 @@ def signs(seen: Seen) -> Sight:
     suspicion = np.zeros(count)
     words: dict[int, str] = {}
     judged = False
-    if float(np.median(moved)) * seen.geometry.updates.size < _FEWEST:
+    usual = float(np.median(moved))
+    if usual < _SPARSE and usual * seen.geometry.updates.size < _FEWEST:
         positives = np.zeros(count)
     for shares, least, name in (
         (course.zeros, _LEAST_ZEROS, "zero"),

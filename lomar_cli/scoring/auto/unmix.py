@@ -14,7 +14,7 @@ word: flips touch one row in R of few clients, and stand in no other row's way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,6 @@ _OVERSAMPLED = 8
 # A difference of squares below this share of them is no more than their rounding.
 _ROUNDING = 1e-12
 _POWERS = 3
-# What is missing from rows is told by so many clients, from the first to the last.
-_SOME = 200
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Rows:
     claims: Array
     faint: float
     notes: Sequence[str] = ()
-    gaps: Gaps = field(default_factory=Gaps)
+    gaps: Gaps | None = None
 
 
 def unfit(updates: Updates) -> Sight | None:
@@ -112,6 +110,7 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     if updates.output.bias is not None and not blocks.gaps.unsaid:
         bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
     held = claims(parts, bias, votes > 0)
+    held.amounts[:, blocks.gaps.dead] = 0.0
     return Rows(parts, rest, held.amounts, held.faint, held.notes, blocks.gaps)
 
 
@@ -122,8 +121,7 @@ class _Blocks:
         self._updates = updates
         self.labels = updates.label_count
         self.dtype = updates.dtype
-        rows = np.flatnonzero(trusted) if trusted.any() else np.arange(len(trusted))
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SOME)).astype(np.intp)]
+        some = trusted if trusted.any() else ~trusted
         first, moves = updates.label_block(0), Moves()
         moves.add(first[some])
         self._common = first.astype(np.float64, order="C")

@@ -9,7 +9,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from lomar_cli.scoring.auto.gaps import Moves, told
+from lomar_cli.scoring.auto.unmix import rows
 from tests.scoring.auto.rounds import appended, auto, changed, digits, flat, pure
+from tests.scoring.plain import from_matrix
 
 FLIP = ((1, 7),)
 MISSING = "parameters are missing from the output layer"
@@ -50,32 +52,66 @@ def sent(updates):
 
 
 def slow_gaps(blocks):
-    """The shares by loops over clients, columns and rows."""
+    """The same by loops over clients, columns and rows."""
     rows, clients, columns = len(blocks), len(blocks[0]), len(blocks[0][0])
+    share = [
+        [sum(blocks[r][i][j] != 0 for i in range(clients)) / clients for j in range(columns)]
+        for r in range(rows)
+    ]
+    dead = [max(one) < 0.05 for one in share]
+    alive = [r for r in range(rows) if not dead[r]]
     full = []
     for i in range(clients):
         moved = [sum(blocks[r][i][j] != 0 for r in range(rows)) for j in range(columns)]
-        full.append(sum(moved) / max(rows * sum(m > 0 for m in moved), 1))
-    cells = []
+        full.append(sum(moved) / max(len(alive) * sum(m > 0 for m in moved), 1))
+    cells, biases, there = [], [], []
     for j in range(columns):
-        share = [sum(blocks[r][i][j] != 0 for i in range(clients)) / clients for r in range(rows)]
-        if max(share) > 0.5:
-            cells += [s < 0.05 for s in share]
-    return float(np.median(full)), float(np.mean(cells)) if cells else 0.0
+        most = max((share[r][j] for r in alive), default=0)
+        parts = [share[r][j] / most if most else 0 for r in alive]
+        if most > 0.5:
+            cells += parts
+            there += [share[r][j] for r in alive]
+        if j == columns - 1:
+            biases = parts
+
+    def masked(parts, least):
+        low = sum(x < 0.45 for x in parts)
+        between = sum(x < 0.65 for x in parts) - low
+        return low > least * len(parts) and between <= 0.05 * low
+
+    def hardly(parts):
+        return sum(x < 0.05 for x in parts) / max(len(parts), 1)
+
+    return (
+        float(np.median(full)),
+        masked(cells, 0.05) or hardly(there) > 0.2,
+        masked(biases, 0) or hardly(biases) > 0,
+        dead,
+    )
+
+
+def gaps_of(updates, rows=slice(None)):
+    moves = Moves()
+    for label in range(updates.label_count):
+        moves.add(updates.label_block(label)[rows])
+    return moves.gaps()
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.97])
-def test_gaps_are_counted_as_by_hand(density):
-    rng = np.random.default_rng(3)
-    blocks = rng.standard_normal((3, 25, 8)) * (rng.random((3, 25, 8)) < density)
-    blocks *= rng.random((3, 1, 8)) < 0.7
-    blocks[:, :, :2] *= rng.random((3, 25, 1)) < 0.9
+@pytest.mark.parametrize("seed", range(6))
+def test_gaps_are_counted_as_by_hand(density, seed):
+    rng = np.random.default_rng(seed)
+    blocks = rng.standard_normal((4, 25, 8)) * (rng.random((4, 25, 8)) < density)
+    blocks *= rng.random((4, 1, 8)) < rng.choice([0.7, 0.98])
+    blocks[:, :, :2] *= rng.random((4, 25, 1)) < 0.9
+    blocks[3] *= rng.choice([0, 1])
     moves = Moves()
     for block in blocks:
         moves.add(block)
     found = moves.gaps()
-    assert (found.filled, found.masked) == pytest.approx(slow_gaps(blocks))
-    assert found.unsaid == bool(((blocks[:, :, -1] != 0).mean(axis=1) < 0.05).any())
+    filled, refused, unsaid, dead = slow_gaps(blocks)
+    assert found.filled == pytest.approx(filled)
+    assert (found.refused, found.unsaid, found.dead.tolist()) == (refused, unsaid, dead)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.05, 0.5])
@@ -93,12 +129,63 @@ def test_rows_tell_by_the_median_rank_correlation(strength):
 def test_after_training_nothing_is_missing(scheme, attackers):
     """Else flippers would go unseen for it."""
     updates, _ = digits(scheme, flips=FLIP if attackers else (), attackers=attackers)
-    moves = Moves()
-    for label in range(updates.label_count):
-        moves.add(updates.label_block(label))
-    found = moves.gaps()
-    assert (found.filled, found.masked, found.unsaid) == (1.0, 0.0, False)
-    assert not found.alike and not found.own
+    found = gaps_of(updates)
+    assert (found.filled, found.refused, found.unsaid) == (1.0, False, False)
+    assert not found.own and not found.dead.any()
+
+
+def test_a_third_of_the_clients_neither_makes_a_mask_nor_hides_one():
+    """However they fill what the others leave out, or leave out what they send."""
+    updates, _ = digits("dirichlet1", 2)
+    rng = np.random.default_rng(0)
+    holes = {n: rng.random(t.shape[1:]) < 0.2 for n, t in sent(updates)}
+    some_of = np.arange(100) < 30
+    torn = {
+        n: np.where(some_of.reshape(-1, *[1] * (t.ndim - 1)) & holes[n], 0, t)
+        for n, t in sent(updates)
+    }
+    found = gaps_of(changed(updates, **torn))
+    assert not found.refused and not found.own and not found.unsaid
+    cut = masked(updates, 0.9)
+    filled = {
+        n: np.where(some_of.reshape(-1, *[1] * (t.ndim - 1)), updates.tensors[n], t)
+        for n, t in sent(cut)
+    }
+    assert gaps_of(cut).refused and gaps_of(changed(cut, **filled)).refused
+    bias = updates.tensors["fc.bias"].copy()
+    bias[30:, [0, 3]] = 0
+    assert gaps_of(changed(updates, **{"fc.bias": bias})).unsaid
+
+
+def test_who_is_not_trusted_does_not_count():
+    updates, _ = digits("0")
+    cut = masked(updates, 0.5)
+    mixed = {
+        n: np.where((np.arange(100) < 60).reshape(-1, *[1] * (t.ndim - 1)), t, cut.tensors[n])
+        for n, t in sent(updates)
+    }
+    found = rows(changed(updates, **mixed), np.arange(100) >= 60).gaps
+    assert found.refused and found.unsaid
+    assert not rows(changed(updates, **mixed), np.arange(100) < 60).gaps.refused
+
+
+@pytest.mark.parametrize("scheme", ["0", "0.5"])
+def test_a_label_that_nobody_moves_is_left_out_and_the_others_compared(scheme):
+    updates, bad = digits(scheme, flips=FLIP, attackers=20)
+    still = {n: t.copy() for n, t in sent(updates)}
+    for tensor in still.values():
+        tensor[:, 3] = 0
+    said = auto(changed(updates, **still), views="mix")
+    assert said.keep[~bad].all()
+    assert (~said.keep[bad]).mean() > 0.7
+
+
+def test_a_small_model_is_judged_by_its_signs():
+    rng = np.random.default_rng(5)
+    made = rng.standard_normal((60, 90))
+    made[:10] = np.abs(made[:10]) * np.where(rng.random((10, 90)) < 0.03, -1, 1)
+    said = auto(from_matrix(made), views="signs")
+    assert not said.keep[:10].any() and said.keep[10:].all()
 
 
 @pytest.mark.parametrize(
