@@ -177,7 +177,7 @@ def test_the_same_updates_in_another_format_give_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("shard", [None, 2])
-def test_provenance_names_what_the_clients_sent(shard, folder, tmp_path):
+def test_provenance_names_the_updates_as_they_are_stored(shard, folder, tmp_path):
     """By the digests that FORMAT says: of each client's numbers, a line a client of this file."""
     clients, made = folder
     names = [f"site-{row}" for row in range(3)]
