@@ -118,8 +118,8 @@ class LomarAuto:
 
         All but those that look at ``each`` see the medoids alone, and say the same of the clients
         that these stand for, at one ``level`` but for those that look at ``amounts``, and at
-        ``even`` lengths if they ask for ``closeness``. The others see everybody, but of a crowd of
-        copies its medoid alone, too.
+        ``even`` lengths if they ask for ``closeness``. Who looks at ``each`` sees everybody, but
+        of a crowd of copies its medoid alone, too.
         """
         geometry = everybody
         if len(groups.medoids) < everybody.count:
@@ -129,9 +129,11 @@ class LomarAuto:
         if len(shown) > geometry.count:
             # Not read once more for those it is of already.
             apart = everybody if len(shown) == everybody.count else everybody.part(shown)
-        levelled, evened = (
-            geometry if one is None else one.of(geometry, groups.medoids) for one in (level, even)
-        )
+        levelled = geometry if level is None else level.of(geometry, groups.medoids)
+        # The same matrix of distances where it is the same level.
+        evened = levelled
+        if even is not None and even is not level:
+            evened = even.of(geometry, groups.medoids)
         trusted = np.ones(geometry.count, dtype=bool)
         sights: dict[str, Sight] = {}
         each: dict[str, Sight] = {}

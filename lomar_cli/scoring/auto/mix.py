@@ -313,12 +313,9 @@ class _Round:
             sure = bool(others <= (_GATE if doubted else _SURE) + self.strict)
             had = min(found[g, s], others) if sure else found[g, s]
             if remains > min(_NOTHING, _LITTLE * had):
-                too_few_to_tell = mirror.clients.sum() < LEAST_CLIENTS
-                return (
-                    mirror
-                    if sure or too_few_to_tell
-                    else replace(pair, clients=np.zeros_like(pair.clients))
-                )
+                if sure or mirror.clients.sum() < LEAST_CLIENTS:  # Too few to tell.
+                    return mirror
+                return replace(pair, clients=np.zeros_like(pair.clients))
         if not doubted:
             return pair
         left = []
