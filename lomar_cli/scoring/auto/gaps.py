@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -107,6 +106,9 @@ def told(content: Array, claims: Array, pairs: Mask) -> bool:
     Samples of a label push all other rows down: so with the ``claims`` (n, R) of it, its
     ``content`` (n, R, R) in other rows falls. By the pairs' (R, R) median rank correlation.
     """
+    # It takes long to import, and few rounds need it.
+    from scipy.stats import rankdata
+
     held = rankdata(claims, axis=0)
     ranks = rankdata(content, axis=0)
     ranks -= ranks.mean(axis=0)
