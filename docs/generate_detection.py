@@ -77,17 +77,21 @@ def table(kind: str, chosen: Row) -> str:
     folder = chosen.pop("of", "")
     if kind in TITLES:
         titles = TITLES[kind]
-        rows = read(folder, f"{kind}.csv")
-        for key, value in chosen.items():
-            rows = [row for row in rows if row[key] in value.split("|")]
+        rows = selected(read(folder, f"{kind}.csv"), chosen)
         return markdown(list(titles.values()), [[row[key] for key in titles] for row in rows])
     show = chosen.pop("show", "auc" if kind == "detection" else "source")
     rows = read(folder, "summary.csv" if kind == "detection" else "damage.csv")
-    for key, value in chosen.items():
-        rows = [row for row in rows if row[key] in value.split("|")]
+    rows = selected(rows, chosen)
     if not rows:
         return "No results yet.\n"
     return detection(rows, show) if kind == "detection" else damage(rows, show)
+
+
+def selected(rows: list[Row], chosen: Row) -> list[Row]:
+    """The rows that have one of the values chosen, in every column that some are chosen of."""
+    for key, value in chosen.items():
+        rows = [row for row in rows if row[key] in value.split("|")]
+    return rows
 
 
 def read(folder: str, name: str) -> list[Row]:

@@ -140,15 +140,14 @@ def _one(
         print_json(as_document(scores))
     elif output is None:
         show(scores, out(), options.named(rounds))
-    console = err()
-    table = output is not None and console.is_terminal and not quiet
-    if table:
-        show(scores, console, options.named(rounds))
-    elif output is not None:
-        # Not every format holds them.
-        for note in scores.notes:
-            say(f"note: {note}")
     if output is not None:
+        console = err()
+        if console.is_terminal and not quiet:
+            show(scores, console, options.named(rounds))
+        else:
+            # Not every format holds them.
+            for note in scores.notes:
+                say(f"note: {note}")
         say(f"{output}: {flagged} of {len(scores.clients)} clients flagged by {method}")
     if common["plot"] is not None:
         say(f"{common['plot']}: suspicions and a map of the updates")
