@@ -50,11 +50,9 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
     check_output(path, force)
     _clear_stale(path)
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    lock = None
     try:
-        lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-    except OSError as error:
-        raise WriteError(f"{printable(str(path))}: cannot be written: {error.strerror}") from None
-    try:
+        lock = _new(temporary, path)
         # Storage without locks is written to all the same; what is left behind stays there.
         with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -72,7 +70,16 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
             raise WriteError(f"{shown}: cannot be written: {error.strerror}") from None
         raise
     finally:
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
+
+
+def _new(temporary: Path, path: Path) -> int:
+    """Open the temporary file of ``path``. One that Ctrl-C comes upon may be there all the same."""
+    try:
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError as error:
+        raise WriteError(f"{printable(str(path))}: cannot be written: {error.strerror}") from None
 
 
 def atomic_bytes(path: Path, content: bytes, force: bool = False) -> None:

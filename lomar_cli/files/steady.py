@@ -10,9 +10,11 @@ from __future__ import annotations
 import _thread
 import contextlib
 import io
+import math
 import os
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +97,8 @@ class SteadyFile:
 _DEAF = (str(Path(h5py.__file__).parent), __file__, weakref.__file__)
 # Seconds after which an interrupt that came there is tried again.
 _AGAIN = 0.02
+# Seconds within which what an interrupt raised has left the block.
+_LEAVING = 1.0
 
 
 @contextlib.contextmanager
@@ -109,18 +113,30 @@ def interrupted_outside() -> Iterator[None]:
         yield
         return
     again: threading.Timer | None = None
-    inside = True
+    inside, late, waiting, raised = True, False, False, -math.inf
+
+    def send() -> None:
+        nonlocal waiting
+        waiting = False
+        _thread.interrupt_main()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal again
-        if again is not None:
-            again.cancel()
-            again = None
-        if inside and not _deaf(frame):
-            before(number, frame)
+        nonlocal again, late, waiting, raised
+        if inside and time.monotonic() - raised < _LEAVING:
+            # On the way out already: another one would end the clean-up midway.
             return
-        again = threading.Timer(_AGAIN, _thread.interrupt_main)
-        if inside:
+        if inside and not _deaf(frame):
+            late = False
+            try:
+                before(number, frame)
+            except BaseException:
+                raised = time.monotonic()
+                raise
+            return
+        late = True
+        if inside and not waiting:
+            waiting = True
+            again = threading.Timer(_AGAIN, send)
             again.start()
 
     signal.signal(signal.SIGINT, handle)
@@ -128,9 +144,12 @@ def interrupted_outside() -> Iterator[None]:
         yield
     finally:
         inside = False
-        signal.signal(signal.SIGINT, before)
-        if again is not None:
+        if again is not None and again.is_alive():
             again.cancel()
+            again.join()
+        # What the timer sent meanwhile is handled as the handler changes, still by ours.
+        signal.signal(signal.SIGINT, before)
+        if late:
             before(signal.SIGINT, None)
 
 

@@ -38,6 +38,25 @@ def test_a_failure_leaves_what_was_there(error, old, tmp_path):
     assert hidden(tmp_path) == []
 
 
+def test_an_interrupt_while_the_temporary_file_is_made(monkeypatch, tmp_path):
+    """A signal that comes during the call is raised when the file is there and nobody has it."""
+    made = []
+
+    def interrupted(path, *rest, opened=os.open):
+        handle = opened(path, *rest)
+        if not str(path).endswith(".tmp"):
+            return handle
+        os.close(handle)
+        made.append(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "out"):
+        pass
+    assert len(made) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
 def test_a_half_written_hdf5_is_never_seen(error, tmp_path):
     path = tmp_path / "out.h5"
