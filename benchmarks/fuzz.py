@@ -2,10 +2,11 @@
 
     python benchmarks/fuzz.py [--seconds 60] [--kinds round,model] [--seed 0]
 
-Each input is an archived file (tests/golden/format1) with bits flipped, bytes overwritten, a
-stretch cut out, doubled or zeroed, or its end cut off. Readers run in processes of their own, so
-that a crash or a hang is seen and counted. Of our HDF5 files every outcome but "refused" and
-"same" is a failure; text has no checksum, so that there "other" is a table that reads well.
+Each input is an archived file (tests/golden/format1), or a client's update in a format of others,
+with bits flipped, bytes overwritten, a stretch cut out, doubled or zeroed, or its end cut off.
+Readers run in processes of their own, so that a crash or a hang is seen and counted. Of our HDF5
+files and of zip archives (npz, pt), which have checksums, every outcome but "refused" and "same" is
+a failure; others have none, so that there "other" is a table or an update that reads well.
 """
 
 from __future__ import annotations
@@ -24,10 +25,45 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+
 from lomar_cli.errors import LomarError  # noqa: E402
+from lomar_cli.files import foreign  # noqa: E402
+from lomar_cli.files.importers.registry import importer  # noqa: E402
 from tests.files.test_archived import ARCHIVE, FILES, content  # noqa: E402
 
 HANG = 5
+CLIENTS = ("client.npz", "client.npy", "client.safetensors", "client.pt", "client.hdf5")
+CHECKED = (".h5", ".npz", ".pt")
+
+
+def client(name: str) -> bytes:
+    """A client's update in one of the formats that others write."""
+    rng = np.random.default_rng(0)
+    arrays = {"fc.weight": rng.normal(size=(3, 20)).astype("f4"), "fc.bias": np.ones(3, "f4")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        if name.endswith("npy"):
+            np.save(path, arrays["fc.weight"])
+        elif name.endswith("hdf5"):
+            with h5py.File(path, "w") as handle:
+                for key, array in arrays.items():
+                    handle[key.replace(".", "/")] = array
+        else:
+            with path.open("wb") as stream:
+                foreign.write_client(stream, path.suffix[1:], arrays, 12)
+        return path.read_bytes()
+
+
+def read(path: Path) -> Any:
+    """What a reader makes of a file, to be compared."""
+    if path.name not in CLIENTS:
+        return content(path)
+    return [
+        (one.num_examples, {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in one.arrays.items()})
+        for one in importer(path).read(path, 2**20)
+    ]
 
 
 def damaged(whole: bytes, rng: random.Random) -> bytes:
@@ -54,17 +90,18 @@ def damaged(whole: bytes, rng: random.Random) -> bytes:
 
 def work(name: str, seed: int, first: int, until: float) -> None:
     """Print the number of each input before it is read, and what became of it afterwards."""
-    whole = (ARCHIVE / name).read_bytes()
-    expected = content(ARCHIVE / name)
+    whole = client(name) if name in CLIENTS else (ARCHIVE / name).read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
+        path.write_bytes(whole)
+        expected = read(path)
         number = first
         while time.monotonic() < until:
             path.write_bytes(damaged(whole, random.Random(f"{seed} {name} {number}")))
             print(number, end=" ", flush=True)
             signal.alarm(HANG)
             try:
-                print("same" if content(path) == expected else "other", flush=True)
+                print("same" if read(path) == expected else "other", flush=True)
             except LomarError as error:
                 print("refused" if "\n" not in str(error) else "two lines", flush=True)
             except Exception as error:
@@ -110,9 +147,9 @@ def main() -> int:
         work(name, int(seed), int(first), float(until))
         return 0
     total, bad = 0, 0
-    for name in options.kinds.split(",") if options.kinds else FILES:
+    for name in options.kinds.split(",") if options.kinds else (*FILES, *CLIENTS):
         found = fuzz(name, options.seed, options.seconds)
-        fine = ("refused", "same") if name.endswith(".h5") else ("refused", "same", "other")
+        fine = ("refused", "same") if name.endswith(CHECKED) else ("refused", "same", "other")
         total += sum(found.values())
         bad += sum(count for outcome, count in found.items() if outcome not in fine)
         told: Any = ", ".join(f"{outcome} {count}" for outcome, count in found.most_common())

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 
 def main() -> None:
+    import signal
+    import sys
+
+    try:
+        _run()
+    except KeyboardInterrupt:
+        # Before the command has begun: while the program itself is read.
+        from lomar_cli.errors import EXIT_INTERRUPTED
+
+        print("lomar: error: interrupted; nothing half-written was left", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        # All is said and done: what Python still puts away is nothing to interrupt.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run() -> None:
     import os
     import sys
     from typing import Any

@@ -59,8 +59,9 @@ def score_updates(
             names and shapes leave one.
         label_axis: its axis over labels: 0 in torch, 1 in Keras and JAX.
         labels: names of the labels, for reasons and column names.
-        num_examples: how many samples each client says it has; 1 each by default. Clients that
-            are not in ``updates`` are passed over.
+        num_examples: how many samples each client says it has; 1 each by default. Who says 0, or
+            what is no number of samples (negative, NaN), is flagged. Clients that are not in
+            ``updates`` are passed over.
         method: as in ``lomar list methods``; ``options`` are the method's own.
         layers: patterns of parameter names to look at, all by default; ``include`` and
             ``exclude`` say which are scored, as in ``lomar dump``.

@@ -82,13 +82,25 @@ def test_labels_and_counts():
     assert "log_factor_label_z" in printed.columns
 
 
+@pytest.mark.parametrize("claim", [-1, 0, float("nan"), 2.5, 1e18])
+def test_a_claim_of_no_samples_flags_the_client_alone(claim):
+    found = lomar_cli.score_updates(
+        updates(), num_examples={**dict.fromkeys(updates(), 12), "c3": claim}, method="krum"
+    )
+    rest = {name: one for name, one in updates().items() if name != "c3"}
+    without = lomar_cli.score_updates(rest, method="krum")
+    assert found.columns["reason"][3] == "says that it has no samples"
+    assert not found.keep[3]
+    np.testing.assert_allclose(np.delete(found.suspicion, 3), without.suspicion, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "error", "mention"),
     [
         ({}, {"method": "nothing"}, UsageError, "nothing"),
         ({}, {"labels": ["a"]}, UsageError, "labels"),
         ({}, {"num_examples": {"c0": 1}}, UsageError, "c1"),
-        ({}, {"num_examples": dict.fromkeys(updates(), -1)}, InputError, "num_examples"),
+        ({}, {"num_examples": dict.fromkeys(updates(), "7")}, InputError, "num_examples"),
         ({}, {"layers": ["x*"]}, UsageError, "--layers"),
         ({"c3": {"fc.weight": np.ones((3, 4), "f4")}}, {}, InputError, "c3"),
         ({"c3": {"fc.weight": np.ones((3, 4)), "fc.bias": np.ones(3)}}, {}, InputError, "c3"),

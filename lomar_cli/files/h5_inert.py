@@ -19,7 +19,7 @@ from lomar_cli.files.bombs import check_unpacked
 from lomar_cli.files.h5_chunks import MAX_RATIO, check_chunks
 from lomar_cli.files.text import printable
 
-MAX_OBJECTS = 100_000
+MAX_OBJECTS = 10_000
 _MAX_ATTRIBUTES = 64
 _MAX_ATTRIBUTE_BYTES = 2**20
 _MAX_STRING_BYTES = 2**20
@@ -87,7 +87,9 @@ def walk(
             named = f"{shown}: {printable(where)}"
             if objects > MAX_OBJECTS:
                 raise InputError(f"{shown}: holds more than {MAX_OBJECTS:,} objects")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            # What is no text comes as the bytes that it is.
+            link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
+            if link.type != h5py.h5l.TYPE_HARD:
                 raise InputError(f"{named}: is a link, which is refused; store the data")
             item = group.get(name)
             if item is None:

@@ -16,7 +16,7 @@ from lomar_cli.scoring.base import Judgement, Loss, Method, RoundView
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
 from lomar_cli.scoring.gather import Gathered
 from lomar_cli.scoring.geometry import Geometry
-from lomar_cli.scoring.screen import magnitudes, screen
+from lomar_cli.scoring.screen import claims_aside, magnitudes, screen
 from lomar_cli.scoring.wide import LARGE, is_beyond, widened
 
 # The suspicion of a client that was set aside: sorts above every other and is valid JSON.
@@ -66,11 +66,11 @@ def judge(
 ) -> Judgement:
     """Judge every client of ``updates``; the result covers all of them, in order.
 
-    Clients that hold NaN, infinity, absurd magnitudes, nothing, or one number everywhere are
-    flagged, and the others judged as if these had not come. ``layers`` are the
-    parameters to look at (None: all). ``seed``, ``history``, ``root`` and ``loss`` are for the
-    methods that want them (``RoundView``); ``adder`` and ``gathered`` are where distances are, or
-    were, made (``Geometry``).
+    Clients that hold NaN, infinity, absurd magnitudes, nothing, or one number everywhere, or claim
+    no samples, or more than there are, are flagged, and the others judged as if these had not
+    come. ``layers`` are the parameters to look at (None: all). ``seed``, ``history``, ``root`` and
+    ``loss`` are for the methods that want them (``RoundView``); ``adder`` and ``gathered`` are
+    where distances are, or were, made (``Geometry``).
     """
     screened = prepare(
         updates,
@@ -122,7 +122,8 @@ def prepare(
     if updates.buffers:
         # By themselves: a counter may be far larger than any weight.
         others = screen(updates.select(list(updates.buffers)), buffers=True)
-        aside = dict(sorted((others | aside).items()))
+        aside = others | aside
+    aside = dict(sorted((claims_aside(updates.num_examples) | aside).items()))
     updates = updates.scored()
     root = root.select(list(updates.tensors)) if root is not None else None
     count = len(updates.clients)

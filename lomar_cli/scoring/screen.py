@@ -1,5 +1,7 @@
 """Set aside what is no update: NaN, infinity, absurd magnitudes, nothing, one number everywhere.
 
+And who says that it trained on nothing, or on more samples than there are.
+
 Afterwards the other clients are judged as if these had never come.
 """
 
@@ -22,6 +24,8 @@ ABSURD = 1e6
 # fewer, an honest one may be: signs alone agree by chance once in 2^15 updates of 16 numbers.
 LEAST = 16
 ALIKE = 1e-3
+# No client has trained on so many samples in one round.
+MOST_SAMPLES = 10**12
 _BLOCK = 2**26
 # Numbers of each tensor that are looked at before all are.
 _FIRST = 64
@@ -65,6 +69,19 @@ def screen(
         if not buffers:
             aside = _uniform(updates, largest) | aside
     return dict(sorted(aside.items()))
+
+
+def claims_aside(num_examples: NDArray[np.int64]) -> dict[int, str]:
+    """Rows of clients that say they have no samples, or more than anybody has, with the reason.
+
+    Unless they are more than a third of the round: where many say so, it is how this round counts.
+    """
+    none, many = np.flatnonzero(num_examples <= 0), np.flatnonzero(num_examples > MOST_SAMPLES)
+    if 3 * (len(none) + len(many)) > len(num_examples):
+        return {}
+    return {int(row): "says that it has no samples" for row in none} | {
+        int(row): f"says that it has {num_examples[row]:.0e} samples" for row in many
+    }
 
 
 def _idle(largest: NDArray[np.float64], median: float) -> dict[int, str]:

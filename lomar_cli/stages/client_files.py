@@ -17,6 +17,9 @@ from lomar_cli.files.importers.base import One
 from lomar_cli.files.round import check_clients
 from lomar_cli.files.text import printable
 
+# Clients that a warning names.
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class ClientFiles:
@@ -134,6 +137,19 @@ def client_counts(
                 "all of them with --weights"
             )
     return said
+
+
+def idle_warning(names: Sequence[str], counts: Sequence[int]) -> str | None:
+    """A sentence that names clients without samples: who said so, or said what is no number."""
+    idle = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if not idle:
+        return None
+    named = ", ".join(printable(name, 40) for name in idle[:_NAMED])
+    more = f" and {len(idle) - _NAMED} more" if len(idle) > _NAMED else ""
+    return (
+        f"no samples, or no number of samples that can be: {named}{more}; 0 is stored, and `lomar "
+        "score` flags who has none"
+    )
 
 
 def _read_ahead(path: Path) -> None:

@@ -25,7 +25,7 @@ from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.stored_types import write_types
 from lomar_cli.files.stretches import ahead
 from lomar_cli.files.text import printable
-from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare
+from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare, idle_warning
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
 from lomar_cli.stages.flat import Flat
@@ -155,7 +155,8 @@ def dump(
                 write_types(writer.handle, held.types(first.types, head.buffers))
             if target.number != target.of and target.of is not None:
                 before = _digest(target)
-    warnings = [*filter(None, [direction.warning(), flat.warning()]), *_warned(output, files)]
+    told = [direction.warning(), flat.warning(), idle_warning(clients.names, found)]
+    warnings = [*filter(None, told), *_warned(output, files)]
     written = [target.path for target in files]
     head = replace(head, num_examples=np.array(found, np.int64))
     return Dumped(head, how, clients.ignored, warnings, written)

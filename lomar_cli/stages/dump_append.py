@@ -17,7 +17,7 @@ from lomar_cli.files.round import RoundHead, open_round
 from lomar_cli.files.sidecar import read_sidecar
 from lomar_cli.files.stored_types import read_types
 from lomar_cli.files.text import printable
-from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes
+from lomar_cli.stages.client_files import ClientFiles, chosen, compare_shapes, idle_warning
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.flat import Flat
 from lomar_cli.stages.held import Said
@@ -97,7 +97,8 @@ def append(
             raise type(error)(f"{error}; {done} of {len(counts)} clients were appended") from None
         done += 1
         advance(1)
-    warnings = filter(None, [direction.warning(), flat.warning()])
+    told = [direction.warning(), flat.warning(), idle_warning(clients.names, counts)]
+    warnings = filter(None, told)
     return Appended(done, total, clients.ignored, list(warnings))
 
 

@@ -83,6 +83,34 @@ def test_a_full_disk(name, inputs, tmp_path):
     assert after == before
 
 
+def test_a_full_disk_and_a_torch_file(inputs, tmp_path):
+    """torch tells of it in words of its own."""
+    pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    work = shutil.copytree(inputs, tmp_path / "work")
+    before = contents(work)
+    ran = limited("ulimit -f 1", work, ["export", "round.h5", "-o", "out.pt"])
+    check_refused(ran, 1, "out.pt: cannot be written: File too large")
+    assert contents(work) == before
+
+
+def test_interrupted_before_the_command_has_begun(tmp_path):
+    """While modules are read, and after all is said: no traceback, and the code of either."""
+    script = (
+        "import signal, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "from lomar_cli.__main__ import main\n"
+        "main()\n"
+    )
+    line = [sys.executable, "-c", script, "list", "methods"]
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "lomar: error: interrupted; nothing half-written was left\n"
+
+
 HANDLES = [("score", 4), *((name, handles) for name in COMMANDS for handles in (6, 12))]
 
 

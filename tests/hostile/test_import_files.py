@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from lomar_cli.files.importers import hdf5
+from lomar_cli.errors import InputError
+from lomar_cli.files.importers import hdf5, pt
 from tests.commands import Ran, check_refused, environment, refused, works
 
 MARK = "LOMAR_TEST_WAS_RUN"
@@ -160,9 +161,7 @@ def test_torch_files(what, tmp_path):
 
 def test_the_honest_file_behind_those_is_read(tmp_path):
     pytest.importorskip("torch", reason="torch files need the extra 'train'")
-    from lomar_cli.files.importers.pt import read
-
-    (found,) = read(torch_zip(tmp_path / "x.pt", state(), RECORD), 2**20)
+    (found,) = pt.read(torch_zip(tmp_path / "x.pt", state(), RECORD), 2**20)
     np.testing.assert_array_equal(found.arrays["w"], [0, 0])
 
 
@@ -182,6 +181,83 @@ def test_torch_files_of_other_times_and_kinds(tmp_path):
     dump(tmp_path, "state_dict", tmp_path / "none.pt")
     torch.save({"w": torch.ones(2, dtype=torch.complex64)}, tmp_path / "complex.pt")
     dump(tmp_path, "data.pkl", tmp_path / "complex.pt")
+
+
+def test_torch_tensors_that_share_their_numbers(tmp_path):
+    """A few that are tied are read; hundreds of views of one storage are a bomb."""
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    w = torch.arange(1000.0)
+    torch.save({f"w{i}": w.view(10 + 10 * (i % 2), -1) for i in range(12)}, tmp_path / "tied.pt")
+    (found,) = pt.read(tmp_path / "tied.pt", 2**20)
+    np.testing.assert_array_equal(found.arrays["w1"], np.arange(1000.0).reshape(20, 50))
+    with pytest.raises(InputError, match="--max-bytes"):
+        list(pt.read(tmp_path / "tied.pt", 40_000))
+    torch.save({f"w{i}": w.view(10, 100).t() for i in range(300)}, tmp_path / "bomb.pt")
+    dump(tmp_path, "times the numbers", tmp_path / "bomb.pt")
+
+
+def test_a_bit_that_changed_in_a_torch_file(tmp_path):
+    """torch does not look at the archive's checksums."""
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    torch.save({"w": torch.ones(64)}, tmp_path / "x.pt")
+    raw = bytearray((tmp_path / "x.pt").read_bytes())
+    place = raw.index(np.ones(64, "f4").tobytes())
+    raw[place + 7] ^= 0x40
+    (tmp_path / "x.pt").write_bytes(raw)
+    assert torch.load(tmp_path / "x.pt", weights_only=True)["w"][1] != 1
+    dump(tmp_path, "CRC", tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("kind", ["npz", "pt"])
+@pytest.mark.parametrize(
+    ("offset", "value", "mention"),
+    [(32, None, "comments"), (38, 16, "folder"), (45, 255, "damaged")],
+    ids=["a comment", "a folder", "elsewhere"],
+)
+def test_a_zip_directory_that_lies(kind, offset, value, mention, tmp_path):
+    """It has no checksum; torch hands out memory as it is for what it takes for a folder."""
+    path = tmp_path / f"x.{kind}"
+    if kind == "npz":
+        np.savez(path, w=np.ones(64, "f4"), b=np.ones(3, "f4"))
+    else:
+        torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+        torch.save({"w": torch.ones(64)}, path)
+    raw = bytearray(path.read_bytes())
+    member = b"w.npy" if kind == "npz" else b"/data/0"
+    entry = raw.index(b"PK\x01\x02", raw.rindex(member) - 100)
+    while raw.index(member, entry) - entry > 80:
+        entry = raw.index(b"PK\x01\x02", entry + 1)
+    following = raw.index(b"PK\x01\x02", entry + 1)
+    length = raw.index(b"PK", following + 1) - following
+    raw[entry + offset] = length if value is None else value
+    path.write_bytes(raw)
+    dump(tmp_path, mention, path)
+
+
+def test_a_zip_directory_that_hides_a_part(tmp_path):
+    """The second entry passes for what the first has to say of itself."""
+    np.savez(tmp_path / "x.npz", w=np.ones(64, "f4"), b=np.ones(3, "f4"))
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    first = raw.index(b"PK\x01\x02")
+    second = raw.index(b"PK\x01\x02", first + 1)
+    more = raw.index(b"PK\x05\x06") - second
+    raw[second : second + 4] = struct.pack("<HH", 0x9999, more - 4)
+    raw[first + 30 : first + 32] = struct.pack("<H", raw[first + 30] + more)
+    (tmp_path / "x.npz").write_bytes(raw)
+    assert zipfile.ZipFile(tmp_path / "x.npz").namelist() == ["w.npy"]
+    dump(tmp_path, "1 of its 2 parts", tmp_path / "x.npz")
+
+
+def test_hdf5_names_that_are_no_text(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as handle:
+        handle.create_group(b"\xff\xfe")
+    dump(tmp_path, "x.h5", tmp_path / "x.h5")
+
+
+def test_two_places_of_tensors_in_a_torch_file(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    torch.save({"loss": torch.ones(1), "mine": {"w": torch.ones(2)}}, tmp_path / "x.pt")
+    dump(tmp_path, "mine", tmp_path / "x.pt")
 
 
 def test_zip_bombs(tmp_path):

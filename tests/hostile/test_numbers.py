@@ -10,7 +10,9 @@ import json
 import numpy as np
 import pytest
 
+from lomar_cli.files.importers import safetensors
 from lomar_cli.files.scores import read_scores
+from lomar_cli.scoring.judge import ASIDE
 from tests.commands import lomar, refused, works
 from tests.making import change, read_updates, replace, tensors, write_round
 
@@ -160,3 +162,51 @@ def test_a_claim_in_a_table_that_is_no_count(count, round_file, tmp_path):
     assert ran.exit_code in (0, 3)
     if ran.exit_code == 0:
         assert count in ("1e18", "1_000")
+
+
+@pytest.mark.parametrize("kind", ["npz", "pt", "safetensors"])
+@pytest.mark.parametrize("claim", ["-1", "0", "nan", "2.5", "1e18", "1e300"])
+def test_a_claim_that_is_no_count_flags_the_client_alone(claim, kind, tmp_path):
+    """A client's own file says it: nobody else waits for the person to take it out."""
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    (tmp_path / "in").mkdir()
+    count = int(claim) if claim in ("-1", "0") else float(claim)
+    made = tensors(24, labels=4, features=20)
+    for number in range(24):
+        one = {name: array[number] for name, array in made.items()}
+        said = 12 if number else count
+        path = tmp_path / "in" / f"c{number:02}.{kind}"
+        if kind == "npz":
+            np.savez(path, **one, num_examples=said)
+        elif kind == "pt":
+            state = {n: torch.from_numpy(a) for n, a in one.items()}
+            torch.save({"model": state, "num_examples": said}, path)
+        else:
+            with path.open("wb") as stream:
+                safetensors.write(stream, one, {"num_examples": str(said) if number else claim})
+    ran = works("dump", tmp_path / "in", "--differences", "-o", tmp_path / "r.h5")
+    assert "c00" in ran.stderr.split("no number of samples that can be: ")[1]
+    found = judged(tmp_path / "r.h5", "lomar-auto")
+    (tmp_path / "in" / f"c00.{kind}").unlink()
+    works("dump", tmp_path / "in", "--differences", "-o", tmp_path / "without.h5")
+    without = judged(tmp_path / "without.h5", "lomar-auto")
+    row = found.pop("c00")
+    assert (row["keep"], row["suspicion"]) == (False, ASIDE)
+    assert row["reason"] == "says that it has no samples"
+    for name, row in found.items():
+        assert row["suspicion"] == pytest.approx(without[name]["suspicion"], abs=1e-6)
+        assert row["keep"] == without[name]["keep"]
+
+
+@pytest.mark.parametrize(("claim", "flagged"), [(0, True), (10**15, True), (10**9, False)])
+def test_claims_are_judged_by_every_method_and_by_nobody_where_many_make_them(
+    claim, flagged, tmp_path
+):
+    path = write_round(tmp_path / "r.h5", tensors(24, labels=4, features=20))
+    for count, aside in ((1, flagged), (9, False)):
+        counts = np.array([claim] * count + [12] * (24 - count))
+        change(path, lambda handle, to=counts: replace(handle, "clients/num_examples", to))
+        for method in ("none", "krum"):
+            row = judged(path, method)["c0"]
+            assert (row["suspicion"] == ASIDE) == aside
+            assert "says that it has" in row["reason"] or not aside

@@ -96,8 +96,8 @@ def test_a_state_dict_and_a_dict_that_holds_one(key, tmp_path):
     torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
     state = model.state_dict()
-    document = state if key is None else {key: state, "epoch": 3, "lr": 0.1, "name": "x"}
-    torch.save(document, tmp_path / "x.pt")
+    beside = {"epoch": 3, "lr": 0.1, "name": "x", "loss": torch.tensor(0.25)}
+    torch.save(state if key is None else {key: state, **beside}, tmp_path / "x.pt")
     found = check(tmp_path / "x.pt", {n: t.numpy() for n, t in state.items()})
     assert found.types["1.num_batches_tracked"] == "int64"
     assert list(found.arrays) == list(state)
@@ -216,8 +216,17 @@ def test_the_number_of_examples_inside(place, tmp_path):
     assert "num_examples" not in found.arrays
 
 
-@pytest.mark.parametrize("count", [-1, 2**60, 1.5, [1, 2], "7"])
-def test_a_number_of_examples_that_is_none(count, tmp_path):
+@pytest.mark.parametrize("count", [-1, 2**60, 1.5, np.nan, np.inf, -np.inf, np.float32(0)])
+def test_a_number_of_examples_that_no_client_has(count, tmp_path):
+    """It is 0 then, and screening flags who has none."""
+    with (tmp_path / "x.npz").open("wb") as stream:
+        np.savez(stream, **ONE, num_examples=count)
+    (found,) = read(tmp_path / "x.npz")
+    assert found.num_examples == 0
+
+
+@pytest.mark.parametrize("count", [[1, 2], "7", True])
+def test_a_number_of_examples_that_is_no_number(count, tmp_path):
     with (tmp_path / "x.npz").open("wb") as stream:
         np.savez(stream, **ONE, num_examples=count)
     with pytest.raises(InputError, match="num_examples"):

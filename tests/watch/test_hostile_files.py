@@ -60,7 +60,7 @@ FILES = {
     "fewer.npz": (write(arrays(**{"fc.bias": None})), "is missing"),
     "objects.npz": (write(arrays(**{"fc.bias": np.array([None])})), ""),
     "names.npz": (write(arrays(**{f"x{ESCAPE}": np.ones(3, np.float32)})), ""),
-    "count.npz": (write(arrays(num_examples=np.int64(-5))), "num_examples"),
+    "count.npz": (write(arrays(num_examples=np.ones(3, np.int64))), "num_examples"),
     "huge.safetensors": (huge, "--max-bytes"),
     "external.h5": (hdf5, "link"),
     "many.npz": (of_many, "many clients"),

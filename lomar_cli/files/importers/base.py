@@ -65,21 +65,23 @@ def one_client(shown: str, found: Mapping[str, NDArray[Any]], bfloat: Sequence[s
 
 
 def whole_count(shown: str, value: Any) -> int:
-    """A number of samples from whatever holds one number: a whole number from 0."""
+    """A number of samples from whatever holds one number.
+
+    0 for a number that is none of samples: negative, broken, NaN, or beyond 2^53. Screening flags
+    who has none, and so a client's claim stops nobody's round.
+    """
     array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "iu":
-        raise fault(shown, NUM_EXAMPLES, "must be one whole number")
-    count = int(array.reshape(-1)[0])
-    if not 0 <= count < MAX_COUNT:
-        raise fault(shown, NUM_EXAMPLES, f"is {count}, must be a whole number from 0")
-    return count
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise fault(shown, NUM_EXAMPLES, "must be one number")
+    count = array.reshape(-1)[0]
+    return int(count) if 0 <= count < MAX_COUNT and count == int(count) else 0
 
 
 def row_counts(shown: str, value: Any, clients: int) -> list[int]:
     """The numbers of samples of all clients of a file."""
     array = np.asarray(value)
-    if array.shape != (clients,) or array.dtype.kind not in "iu":
-        raise fault(shown, NUM_EXAMPLES, f"must be {clients} whole numbers, one a client")
+    if array.shape != (clients,) or array.dtype.kind not in "iuf":
+        raise fault(shown, NUM_EXAMPLES, f"must be {clients} numbers, one a client")
     return [whole_count(shown, count) for count in array]
 
 

@@ -22,7 +22,7 @@ from lomar_cli.files.text import printable
 
 _NUMPY = b"numpy.ndarray"
 _BYTES = 2
-_MAX_ARRAYS = 100_000
+_MAX_ARRAYS = 20_000
 
 
 def recognises(path: Path, head: bytes) -> bool:

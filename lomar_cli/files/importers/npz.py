@@ -69,7 +69,7 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
             if name == CLIENT_IDS:
                 continue
             if name == NUM_EXAMPLES:
-                counts = row_counts(shown, read_member(archive, name, "iu"), len(names))
+                counts = row_counts(shown, read_member(archive, name, "iuf"), len(names))
                 continue
             inner = stack.enter_context(archive.file.open(member))
             head = read_npy_head(inner, member.file_size, shown, name, max_bytes, "fiub")

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.errors import InputError, LomarError
-from lomar_cli.files.arrays import zip_damage
 from lomar_cli.files.importers import pt_pickle
 from lomar_cli.files.importers.base import (
     CLIENT_IDS,
@@ -31,11 +30,15 @@ from lomar_cli.files.importers.base import (
     row_counts,
 )
 from lomar_cli.files.text import printable
+from lomar_cli.files.zips import open_archive
 
 # Where trainers keep a state_dict; NVFlare says "model", Lightning "state_dict".
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "updates")
 _OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _TORCH = (2, 10)
+# Modules that share a parameter name it again and again; so many times what is stored is a bomb.
+_MOST_TIED = 64
+_PIECE = 2**20
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -63,6 +66,7 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
     document = _load(path)
     names = _clients(shown, document)
     tensors = _state_dict(shown, document)
+    _check_shared(shown, tensors, max_bytes)
     found = {name: _array(shown, name, tensor) for name, tensor in tensors.items()}
     bfloat = [name for name, tensor in tensors.items() if _type(tensor) == "bfloat16"]
     count = document.get(NUM_EXAMPLES)
@@ -94,7 +98,32 @@ def write(
             made[name] = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         else:
             made[name] = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
-    torch.save({**clients, "updates": made} if clients else made, stream)
+    remembering = _Remembering(stream)
+    try:
+        torch.save({**clients, "updates": made} if clients else made, remembering)
+    except Exception:
+        # torch says only that it came out somewhere else than it meant to.
+        if remembering.error is not None:
+            raise remembering.error from None
+        raise
+
+
+class _Remembering:
+    """A stream to write to that keeps what went wrong."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return self._stream.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _check(path: Path, max_bytes: int) -> set[str]:
@@ -106,7 +135,7 @@ def _check(path: Path, max_bytes: int) -> set[str]:
                 f"{shown}: is in torch's format from before 1.6, a bare pickle, which is never "
                 "loaded; save it again with a newer torch"
             )
-    with zip_damage(shown, "torch"), zipfile.ZipFile(path) as archive:
+    with open_archive(path, "torch") as archive:
         sizes: dict[str, int] = {}
         for member in archive.infolist():
             if member.filename in sizes:
@@ -117,7 +146,13 @@ def _check(path: Path, max_bytes: int) -> set[str]:
         check_declared(shown, "data", sum(sizes.values()), max_bytes)
         if sum(sizes.values()) > path.stat().st_size:
             raise fault(shown, "data", "declares more bytes than the file has")
-        return pt_pickle.check(archive, sizes, shown)
+        words = pt_pickle.check(archive, sizes, shown)
+        # torch does not look at the archive's checksums.
+        for member in archive.infolist():
+            with archive.open(member) as inner:
+                while inner.read(_PIECE):
+                    pass
+        return words
 
 
 def _torch() -> Any:
@@ -157,21 +192,55 @@ def _load(path: Path) -> Mapping[Any, Any]:
 
 
 def _state_dict(shown: str, document: Mapping[Any, Any]) -> Mapping[str, Any]:
-    """The document itself when it holds tensors, or the dict of tensors under a common key."""
-    places = [document, *(document[key] for key in KEYS if key in document)]
-    for place in places:
-        if not isinstance(place, Mapping):
+    """The dict of tensors under a common key, or the document itself when it holds tensors.
+
+    In this order: a checkpoint may hold a tensor beside its model, such as the last loss.
+    """
+    for place in (*(document[key] for key in KEYS if key in document), document):
+        found = _tensors(place)
+        if not found:
             continue
-        found = {n: t for n, t in place.items() if isinstance(n, str) and hasattr(t, "layout")}
-        if set(found) - {NUM_EXAMPLES}:
-            rest = [n for n in place if n not in found and n not in (NUM_EXAMPLES, CLIENT_IDS)]
-            if rest and place is not document:
-                raise fault(shown, str(rest[0]), "is no tensor, but lies among them")
-            return found
+        rest = [n for n in place if n not in found and n not in (NUM_EXAMPLES, CLIENT_IDS)]
+        if rest and place is not document:
+            raise fault(shown, str(rest[0]), "is no tensor, but lies among them")
+        within = [str(name) for name in rest if _tensors(place[name])]
+        if within:
+            raise fault(
+                shown, within[0], "holds tensors, and so does the file beside it; save "
+                "model.state_dict() alone",
+            )  # fmt: skip
+        return found
     raise InputError(
         f"{shown}: holds no state_dict, neither by itself nor under {', '.join(KEYS)}; save "
         "model.state_dict()"
     )
+
+
+def _tensors(place: Any) -> dict[str, Any]:
+    """The named tensors right in a dict; none if there is no other than the count."""
+    if not isinstance(place, Mapping):
+        return {}
+    found = {n: t for n, t in place.items() if isinstance(n, str) and hasattr(t, "layout")}
+    return found if set(found) - {NUM_EXAMPLES} else {}
+
+
+def _check_shared(shown: str, tensors: Mapping[str, Any], max_bytes: int) -> None:
+    """Refuse many numbers made of few: tensors may share a storage, as tied parameters do."""
+    plain = [tensor for tensor in tensors.values() if tensor.layout == _torch().strided]
+    declared = sum(tensor.numel() * tensor.element_size() for tensor in plain)
+    storages = {storage.data_ptr(): storage.nbytes() for storage in map(_storage, plain)}
+    if declared > _MOST_TIED * sum(storages.values()):
+        raise fault(
+            shown,
+            "data",
+            f"declares more than {_MOST_TIED} times the numbers that the file stores; save each "
+            "tensor by itself",
+        )
+    check_declared(shown, "data", declared, max_bytes)
+
+
+def _storage(tensor: Any) -> Any:
+    return tensor.untyped_storage()
 
 
 def _type(tensor: Any) -> str:
@@ -211,6 +280,8 @@ def _plain(shown: str, count: Any) -> Any:
     if hasattr(count, "layout"):
         return _array(shown, NUM_EXAMPLES, count)
     if isinstance(count, int) and not isinstance(count, bool) and abs(count) < 2**63:
+        return count
+    if isinstance(count, float):
         return count
     if isinstance(count, list) and all(type(c) is int and abs(c) < 2**63 for c in count):
         return np.array(count, np.int64)

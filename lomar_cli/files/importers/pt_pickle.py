@@ -15,6 +15,8 @@ from lomar_cli.files.importers.base import fault
 from lomar_cli.files.text import printable
 
 MAX_PICKLE = 16 * 2**20
+# A tensor takes some forty. It is what takes time here, and again when torch loads it.
+MAX_OPCODES = 500_000
 # Bytes of one number of each kind of storage.
 STORAGES = {
     "torch DoubleStorage": 8,
@@ -87,7 +89,9 @@ class _Scan:
 
     def run(self, content: bytes) -> set[str]:
         try:
-            for opcode, argument, _ in pickletools.genops(content):
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+                if number == MAX_OPCODES:
+                    raise fault(self.shown, "data.pkl", f"has more than {MAX_OPCODES:,} opcodes")
                 self._step(opcode.name, argument)
         except InputError:
             raise

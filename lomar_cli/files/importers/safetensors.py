@@ -36,7 +36,7 @@ from lomar_cli.files.text import printable
 
 # The largest header that the format allows, and the most tensors that are believed.
 MAX_HEADER = 100_000_000
-_MAX_TENSORS = 100_000
+_MAX_TENSORS = 20_000
 _METADATA = "__metadata__"
 _TYPES = {
     "BOOL": "|b1",
@@ -252,6 +252,9 @@ def _said(shown: str, header: _Header, inside: int | None) -> int | None:
     text = header.metadata.get(NUM_EXAMPLES)
     if inside is not None or text is None:
         return inside
-    if not re.fullmatch(r"\d{1,16}", text, re.ASCII):
-        raise fault(shown, NUM_EXAMPLES, "must be a whole number from 0")
-    return whole_count(shown, int(text))
+    if re.fullmatch(r"\d{1,16}", text, re.ASCII):
+        return whole_count(shown, int(text))
+    try:
+        return whole_count(shown, float(text))
+    except ValueError:
+        raise fault(shown, NUM_EXAMPLES, "must be a whole number from 0") from None
