@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from _pictures import pictured
 from _worlds import HONEST, SPARES, TEACHERS, World
 from numpy.typing import NDArray
 
@@ -39,6 +40,15 @@ class Part:
 @functools.lru_cache(maxsize=8)
 def part_of(world: World, name: str) -> Part:
     """The clients of a part; the same ones in every round."""
+    found = _part(world, name)
+    if not world.pictures or name == ROOT:
+        return found
+    rng = world.rng(f"{_kind(name)[0]} {world.pictures}")
+    data, clients = pictured(found.dataset, found.clients, world.pictures, rng)
+    return replace(found, dataset=data, clients=clients)
+
+
+def _part(world: World, name: str) -> Part:
     data = world.dataset
     if name == ROOT:
         rng = world.rng("root")

@@ -70,7 +70,8 @@ class World:
     ``data`` names a data set, and after a ``+`` the model that is trained on it ("digits+cnn"),
     softmax regression where it names none. The clients are the same ones whatever the model.
     ``spare`` clients there are for each honest one. With a ``spread``, clients have fewer samples:
-    a third of ``samples`` times a log-normal number of this deviation, from 8 to all of them.
+    a third of ``samples`` times a log-normal number of this deviation, from 8 to all of them. What
+    their ``pictures`` look like: see ``_pictures``.
     """
 
     data: str
@@ -81,11 +82,13 @@ class World:
     data_dir: Path | None = None
     spare: float = SPARE
     spread: float = 0.0
+    pictures: str = ""
 
     @property
     def name(self) -> str:
         more = "" if self.spare == SPARE else f"-spare{self.spare:g}"
         more += f"-spread{self.spread:g}" if self.spread else ""
+        more += f"-{self.pictures}" if self.pictures else ""
         return f"{self.data}-{self.scheme}-{self.clients}x{self.samples}-{self.seed}{more}"
 
     @cached_property

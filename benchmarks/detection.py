@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from _attacks import ATTACKS, Attacked, attacked, ways
 from _ceiling import told_apart
+from _pictures import parsed as look
 from _results import Results, Row
 from _rounds import Rounds
 from _sent import parsed, sent
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, help="honest clients (default: by data set)")
     parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
     parser.add_argument("--spread", type=float, default=0.0, help="of numbers of samples")
+    parser.add_argument("--pictures", default="", help="that look different: see _pictures.py")
     parser.add_argument("--present", type=int, help="so many at random take part (default: all)")
     parser.add_argument("--sent", default="", help="what arrives of updates: see _sent.py")
     parser.add_argument("--again", default="", help="judge anew by these methods")
@@ -124,6 +126,8 @@ def main() -> None:
     )
     if grid.sent:
         parsed(grid.sent)
+    if given.pictures:
+        look(given.pictures)
     if given.again and given.output.exists():
         results(grid).drop("method", given.again.split(","))
     worlds = [
@@ -136,6 +140,7 @@ def main() -> None:
             given.data_dir,
             max(SPARE, *grid.taus),
             given.spread,
+            given.pictures,
         )
         for seed, data, scheme in itertools.product(axes["seeds"], axes["data"], axes["schemes"])
     ]
@@ -202,8 +207,9 @@ def _cells(grid: Grid) -> Iterator[tuple[int, str, float]]:
 
 def _about(world: World, number: int, attack: str, tau: float, sent: str) -> Row:
     named = world.scheme.startswith("dirichlet")
+    more = "".join(f":{one}" for one in (world.pictures, sent) if one)
     return {
-        "data": f"{world.data}:{sent}" if sent else world.data,
+        "data": f"{world.data}{more}",
         "scheme": "dirichlet" if named else "paper",
         "level": world.scheme.removeprefix("dirichlet"),
         "clients": str(world.clients),

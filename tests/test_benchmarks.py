@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -335,6 +336,33 @@ def test_the_detection_page_is_made_of_the_rows_beside_it():
     for name, made in (("bars", judged(rows, "lomar-auto")), ("summary", summary(rows))):
         with (beside / f"{name}.csv").open() as stream:
             assert list(csv.DictReader(stream)) == made, name
+
+
+@pytest.mark.parametrize(
+    ("text", "most"), [("turn=30", 7), ("move=2", 7), ("blur=1", 7), ("dim=0.5@0.3", 2)]
+)
+def test_pictures_that_look_different(text, most, world):
+    """Labels and their number stay; each client has one amount of it, the same in every round."""
+    from _parts import part_of
+
+    seen_world = dataclasses.replace(world, pictures=text)
+    plain, seen = part_of(world, "honest"), part_of(seen_world, "honest")
+    same = 0
+    for one, other in zip(plain.clients, seen.clients, strict=True):
+        assert one.labels.tolist() == other.labels.tolist()
+        before, after = (p.dataset.x_train[c.samples] for p, c in ((plain, one), (seen, other)))
+        assert before.shape == after.shape
+        same += bool((before == after).all())
+        if "dim" in text and not (before == after).all():
+            np.testing.assert_allclose(after, before / 2, atol=1)
+    from _pictures import amounts
+
+    drawn = amounts(text, len(plain.clients), seen_world.rng(f"honest {text}"))
+    assert same == (drawn == 0).sum() < len(drawn)
+    found = amounts(text, 1000, np.random.default_rng(0))
+    assert len(np.unique(found)) == most
+    with pytest.raises(ValueError, match="there is no look"):
+        amounts("squint=1", 3, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("way", ["top=0.1", "same=0.5", "own=0.5", "levels=4", "signs", "noise=1"])

@@ -190,7 +190,8 @@ History = Annotated[
     typer.Option(
         "--history",
         metavar="ROUND",
-        help="An earlier round, or a folder of them, for what remembers. Repeatable.",
+        help="An earlier round, or a folder of them, for what remembers; once for each: "
+        "--history a.h5 --history b.h5.",
     ),
 ]
 Root = Annotated[

@@ -85,7 +85,8 @@ def command(
     left = sweep.prepare(plan, output, force)
     if len(left) < len(plan.cells):
         say(f"{len(plan.cells) - len(left)} of {len(plan.cells)} cells are done already")
-    troubles = []
+    again = {cell.key for cell in left}
+    troubles = sweep.refused(output, [cell for cell in plan.cells if cell.key not in again])
     with (
         cluster_engine(cluster, jobs, most=len(left)) as engine,
         progress(f"running {plan.name}, rounds") as (begin, advance),

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,16 @@ def is_done(results: Path, cell: Cell) -> bool:
         return False
     status = found.get("status")
     return status == "done" or (status == "not applicable" and found["version"] == __version__)
+
+
+def refused(results: Path, cells: Iterable[Cell]) -> list[Outcome]:
+    """Those of the cells that an earlier run found not to apply, which are not run again."""
+    found = ((cell, whole_result(result_path(results, cell))) for cell in cells)
+    return [
+        Outcome(cell, result["status"], str(result.get("reason", "")))
+        for cell, result in found
+        if result is not None and result.get("status") == "not applicable"
+    ]
 
 
 def whole_result(path: Path) -> dict[str, Any] | None:

@@ -174,6 +174,7 @@ def _check_alike(first: RoundFile, other: RoundFile) -> None:
         return InputError(
             f"{other.shown}: {printable(field)}: is {printable(str(theirs))}, in {first.shown} it "
             f"is {printable(str(ours))}; the files of a round must be of one model"
+            + ("; each earlier round takes a --history" if field == "round_number" else "")
         )
 
     a, b = first.head, other.head

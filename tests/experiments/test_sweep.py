@@ -139,6 +139,10 @@ def test_failures_do_not_stop_the_sweep(tmp_path):
     assert ended["not applicable"] == [0.1] * 2
     again = sweep.prepare(plan, tmp_path / "r", force=False)
     assert len(again) == 7, "what failed is tried again, what cannot be is not"
+    others = [cell for cell in plan.cells if cell not in again]
+    refused = sweep.refused(tmp_path / "r", others)
+    assert len(refused) == 2, "and is told again"
+    assert all(one.reason.startswith("--rule bulyan") for one in refused)
 
 
 def test_another_experiment_is_not_mixed_in(tmp_path):

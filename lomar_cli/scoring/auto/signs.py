@@ -21,7 +21,10 @@ _SPARSE, _FEWEST = 0.2, 200
 
 
 def signs(seen: Seen) -> Sight:
-    """How far the share of zeros, or of positives among the rest, lies off the round's middle."""
+    """How far the share of zeros lies below the round's middle, or that of positives off it.
+
+    Positives among what is not zero.
+    """
     course = seen.geometry.course
     moved = 1 - course.zeros
     positives = course.positives / np.where(moved > 0, moved, 1.0)
@@ -41,7 +44,11 @@ def signs(seen: Seen) -> Sight:
             continue
         judged = True
         found = split(values, *_CONSTANTS, seen.false_alarm, least / _CONSTANTS[0])
-        beyond = np.where(values < least, np.minimum(found.suspicion, 0.99), found.suspicion)
+        fine = values < least
+        if name == "zero":
+            # More of them than others have is what few samples leave, or cleaner ones.
+            fine |= shares > np.median(shares)
+        beyond = np.where(fine, np.minimum(found.suspicion, 0.99), found.suspicion)
         flagged = np.flatnonzero(beyond > 1)
         for i in flagged:
             usual = float(np.median(shares))

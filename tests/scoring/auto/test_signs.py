@@ -53,6 +53,20 @@ def test_it_is_the_counts_by_hand(kind):
     assert sight.found == bool(flagged)
 
 
+def test_more_zeros_than_others_have_is_no_sign():
+    """As where a few clients' samples are cleaner: more features that they never saw."""
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((COUNT, SIZE)) + 1.0
+    flat[50:, : SIZE // 3] = 0.0
+    sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
+    assert not sight.words
+    assert (sight.suspicion <= 1).all()
+    flat[:, : SIZE // 3] = 0.0
+    flat[50:, : SIZE // 3] = 1e-3
+    sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
+    assert set(sight.words) == set(range(50, 60))
+
+
 @pytest.mark.parametrize(
     "asleep", [[10] * 62 + [16] * 14 + [20] * 14 + [30] * 10, [10] * 88 + [30] * 12]
 )
