@@ -3,7 +3,8 @@
 A table stands between ``<!-- csv FILE key=value ... -->`` and ``<!-- end -->``. The keys:
 ``columns`` (measures of results.csv, comma-separated); ``along`` (columns whose values go across,
 for one measure) with ``down`` (what goes down, otherwise the defense); ``paper`` (a table of the
-paper whose numbers stand beside); and any column of the file to choose rows by, ``a|b`` for two
+paper whose numbers stand beside, or with ``alone`` alone; ``called`` is its name for the setting);
+and any column of the file to choose rows by, ``a|b`` for two
 values. The page is rewritten; with ``--check`` a stale page is an error. The files are what
 ``lomar report`` writes as results.csv, less the columns of single labels.
 
@@ -48,14 +49,28 @@ def _table(name: str, keys: dict[str, str]) -> str:
         rows = list(csv.DictReader(stream))
     columns = keys.pop("columns").split(",")
     along, down = keys.pop("along", ""), keys.pop("down", "defense")
-    paper = keys.pop("paper", "")
+    paper, alone, called = (keys.pop(key, "") for key in ("paper", "alone", "called"))
     for key, value in keys.items():
         rows = [row for row in rows if row[key] in value.split("|")]
     if not rows:
         raise SystemExit(f"{name}: no row has {keys}")
     if along:
         return _across(rows, along.split(","), down, columns[0])
+    if alone:
+        return _printed(rows, columns, Printed(paper), called)
     return _plain(rows, columns, Printed(paper) if paper else None)
+
+
+def _printed(rows: list[Row], columns: list[str], printed: Printed, called: str) -> str:
+    """The paper's numbers for these rows, where it has any."""
+    heads = [NAMES.get(column, column.removeprefix("per_label.")) for column in columns]
+    lines = []
+    for row in rows:
+        values = [printed.of(called or row["setting"], row["defense"], c) for c in columns]
+        if any(value is not None for value in values):
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            lines.append([row["defense"], *cells])
+    return _markdown(["the paper", *heads], lines)
 
 
 def _plain(rows: list[Row], columns: list[str], printed: Printed | None) -> str:

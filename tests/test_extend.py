@@ -38,7 +38,7 @@ def test_the_page_s_example_is_found_and_runs(tmp_path):
         *("--set", "factor=1.2", "--json"),
     )
     assert scored["method"] == "longest"
-    assert {client["reason"] for client in scored["clients"]} == {"as long as others", "long"}
+    assert {client["reason"] for client in scored["clients"]} == {"usual", "long"}
 
 
 def test_packages_that_break_take_no_other_method_along(tmp_path):
