@@ -63,7 +63,8 @@ def atomic_path(path: Path, force: bool = False) -> Iterator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
+        # What cannot be removed is told by what went wrong before.
+        with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             shown = printable(str(path))

@@ -208,9 +208,10 @@ def _state_dict(shown: str, document: Mapping[Any, Any]) -> Mapping[str, Any]:
         within = [str(name) for name in rest if _tensors(place[name])]
         if within:
             raise fault(
-                shown, within[0], "holds tensors, and so does the file beside it; save "
-                "model.state_dict() alone",
-            )  # fmt: skip
+                shown,
+                within[0],
+                "holds tensors, and there are others beside it; save model.state_dict() alone",
+            )
         return found
     raise InputError(
         f"{shown}: holds no state_dict, neither by itself nor under {', '.join(KEYS)}; save "
