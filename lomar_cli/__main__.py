@@ -4,7 +4,6 @@ from __future__ import annotations
 
 
 def main() -> None:
-    import signal
     import sys
 
     try:
@@ -15,9 +14,6 @@ def main() -> None:
 
         print("lomar: error: interrupted; nothing half-written was left", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    finally:
-        # All is said and done: what Python still puts away is nothing to interrupt.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run() -> None:

@@ -82,7 +82,7 @@ def test_labels_and_counts():
     assert "log_factor_label_z" in printed.columns
 
 
-@pytest.mark.parametrize("claim", [-1, 0, float("nan"), 2.5, 1e18])
+@pytest.mark.parametrize("claim", [-1, 0, float("nan"), 2.5, 1e18, 2**64, -(2**63)])
 def test_a_claim_of_no_samples_flags_the_client_alone(claim):
     found = lomar_cli.score_updates(
         updates(), num_examples={**dict.fromkeys(updates(), 12), "c3": claim}, method="krum"

@@ -26,7 +26,6 @@ from lomar_cli.files.zips import open_archive
 
 NPY_NAME = "update"
 DEFAULT_MAX_BYTES = 16 * 2**30
-_MAX_MEMBERS = 20_000
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 NPY = b"\x93NUMPY"
@@ -142,8 +141,6 @@ def blocks(array: Any, max_bytes: int = 2**24, little: bool = False) -> Iterator
 
 def _members(archive: zipfile.ZipFile, shown: str, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
     members = archive.infolist()
-    if len(members) > _MAX_MEMBERS:
-        raise InputError(f"{shown}: holds {len(members)} arrays, more than {_MAX_MEMBERS}")
     declared = sum(member.file_size for member in members)
     if declared > max_bytes:
         raise InputError(

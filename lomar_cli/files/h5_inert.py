@@ -19,7 +19,7 @@ from lomar_cli.files.bombs import check_unpacked
 from lomar_cli.files.h5_chunks import MAX_RATIO, check_chunks
 from lomar_cli.files.text import printable
 
-MAX_OBJECTS = 10_000
+MAX_OBJECTS = 20_000
 _MAX_ATTRIBUTES = 64
 _MAX_ATTRIBUTE_BYTES = 2**20
 _MAX_STRING_BYTES = 2**20

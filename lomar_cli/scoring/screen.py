@@ -74,14 +74,15 @@ def screen(
 def claims_aside(num_examples: NDArray[np.int64]) -> dict[int, str]:
     """Rows of clients that say they have no samples, or more than anybody has, with the reason.
 
-    Unless they are more than a third of the round: where many say so, it is how this round counts.
+    Unless those who say the same are more than a third of the round: it is how this round counts.
     """
     none, many = np.flatnonzero(num_examples <= 0), np.flatnonzero(num_examples > MOST_SAMPLES)
-    if 3 * (len(none) + len(many)) > len(num_examples):
-        return {}
-    return {int(row): "says that it has no samples" for row in none} | {
-        int(row): f"says that it has {num_examples[row]:.0e} samples" for row in many
-    }
+    words = {int(row): "says that it has no samples" for row in none}
+    if 3 * len(none) > len(num_examples):
+        words = {}
+    if 3 * len(many) <= len(num_examples):
+        words |= {int(row): f"says that it has {num_examples[row]:.0e} samples" for row in many}
+    return words
 
 
 def _idle(largest: NDArray[np.float64], median: float) -> dict[int, str]:

@@ -123,12 +123,12 @@ def test_hdf5(edit, usual, round_file, tmp_path, tmp_path_factory):
 
 def test_client_files_of_many_small_parts(usual, tmp_path, tmp_path_factory):
     with h5py.File(tmp_path / "groups.h5", "w") as handle:
-        for number in range(10_001):
+        for number in range(20_001):
             handle.create_group(f"g{number}")
     with zipfile.ZipFile(tmp_path / "nothing.pt", "w") as archive:
         archive.writestr("x/data.pkl", b"\x80\x02](" + b"N" * 15_000_000 + b"e.")
     before = contents(tmp_path)
-    for name, mention in {"groups.h5": "10,000 objects", "nothing.pt": "opcodes"}.items():
+    for name, mention in {"groups.h5": "20,000 objects", "nothing.pt": "opcodes"}.items():
         aside = tmp_path_factory.mktemp("aside")
         dumped = ("dump", tmp_path / name, "--differences", "-o", tmp_path / "out.h5")
         cost = measured(aside, *dumped)

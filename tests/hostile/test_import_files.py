@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lomar_cli.errors import InputError
+from lomar_cli.files.arrays import read_arrays
 from lomar_cli.files.importers import hdf5, pt
 from tests.commands import Ran, check_refused, environment, refused, works
 
@@ -248,6 +249,65 @@ def test_a_zip_directory_that_hides_a_part(tmp_path):
     dump(tmp_path, "1 of its 2 parts", tmp_path / "x.npz")
 
 
+def two_directories(path, checked, loaded):
+    """A torch file whose directory, as zipfile finds it, is of other members than torch's."""
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    raws = []
+    for values in (loaded, checked):
+        torch.save({"w": torch.tensor(values)}, path)
+        raws.append(path.read_bytes())
+    first, second = raws
+    # Both in one file; the end tells where the first one's directory lies.
+    end = bytearray(second[second.rindex(b"PK\x05\x06") :])
+    head = first[: first.rindex(b"PK\x05\x06")]
+    path.write_bytes(head + second[: -len(end)] + bytes(end))
+    return path
+
+
+def test_a_zip_with_two_directories(tmp_path):
+    """Zipfile reads the one before the end, torch the one that the end names."""
+    path = two_directories(tmp_path / "x.pt", [1.0, 1.0], [7.0, 7.0])
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    dump(tmp_path, "one directory", path)
+
+
+@pytest.mark.parametrize("more", [b"\n", bytes(100), b"PK\x05\x06" + bytes(18)])
+def test_a_zip_that_goes_on_after_its_end(more, tmp_path):
+    np.savez(tmp_path / "x.npz", w=np.ones(64, "f4"), b=np.ones(3, "f4"))
+    (tmp_path / "x.npz").write_bytes((tmp_path / "x.npz").read_bytes() + more)
+    dump(tmp_path, "x.npz", tmp_path / "x.npz")
+
+
+def test_a_zip_with_more_parts_than_are_listed(tmp_path):
+    """Said by its end, before they are listed; and a zip64 archive of few is read."""
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for number in range(20_001):
+            archive.writestr(f"w{number}.npy", b"")
+    dump(tmp_path, "20,001 parts", tmp_path / "x.npz")
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive, archive.open("w.npy", "w", force_zip64=True) as one:
+        np.save(one, np.ones(3, "f4"))
+    (tmp_path / "y.npz").write_bytes(as_zip64(raw.getvalue()))
+    np.testing.assert_array_equal(read_arrays(tmp_path / "y.npz")["w"], np.ones(3))
+    # Whose two ends do not agree.
+    bad = bytearray((tmp_path / "y.npz").read_bytes())
+    bad[bad.rindex(b"PK\x06\x06") + 48] ^= 1
+    (tmp_path / "y.npz").write_bytes(bad)
+    dump(tmp_path, "y.npz", tmp_path / "y.npz")
+
+
+def as_zip64(raw):
+    """The same archive with the end that large ones have."""
+    end = raw.rindex(b"PK\x05\x06")
+    entries, length, start = struct.unpack("<HLL", raw[end + 10 : end + 20])
+    large = struct.pack(
+        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, length, start
+    )
+    place = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    return raw[:end] + large + place + raw[end:]
+
+
 def test_hdf5_names_that_are_no_text(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as handle:
         handle.create_group(b"\xff\xfe")
@@ -256,8 +316,9 @@ def test_hdf5_names_that_are_no_text(tmp_path):
 
 def test_two_places_of_tensors_in_a_torch_file(tmp_path):
     torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
-    torch.save({"loss": torch.ones(1), "mine": {"w": torch.ones(2)}}, tmp_path / "x.pt")
-    dump(tmp_path, "mine", tmp_path / "x.pt")
+    for place in ({"w": torch.ones(2)}, {"actor": {"w": torch.ones(2)}}, [torch.ones(2)]):
+        torch.save({"loss": torch.ones(1), "mine": place}, tmp_path / "x.pt")
+        dump(tmp_path, "mine", tmp_path / "x.pt")
 
 
 def test_zip_bombs(tmp_path):
@@ -317,7 +378,7 @@ def test_a_member_that_lies_before_the_archive(tmp_path):
     at = raw.rindex(b"PK\x05\x06") + 16
     raw[at : at + 4] = struct.pack("<I", struct.unpack_from("<I", raw, at)[0] + 1000)
     (tmp_path / "x.npz").write_bytes(raw)
-    dump(tmp_path, "lies nowhere", tmp_path / "x.npz")
+    dump(tmp_path, "one directory", tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\up", "C:\\x"])

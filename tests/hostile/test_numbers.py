@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
 from lomar_cli.files.importers import safetensors
-from lomar_cli.files.scores import read_scores
 from lomar_cli.scoring.judge import ASIDE
 from tests.commands import lomar, refused, works
 from tests.making import change, read_updates, replace, tensors, write_round
@@ -132,13 +132,23 @@ def test_a_huge_claim_of_one_is_warned_of_and_can_be_held(round_file, tmp_path):
     assert works("aggregate", round_file, "--from-zero", *held).exit_code == 0
 
 
-def test_claims_change_no_score(round_file, tmp_path):
-    works("score", round_file, "-o", tmp_path / "a.h5")
-    counts = np.array([0, 10**18, 2**63 - 1, *[1] * 5])
-    change(round_file, lambda handle: replace(handle, "clients/num_examples", counts))
-    works("score", round_file, "-o", tmp_path / "b.h5")
-    one, other = (read_scores(tmp_path / f"{name}.h5") for name in "ab")
-    assert one.suspicion.tolist() == other.suspicion.tolist()
+def test_claims_change_nobody_else_s_score(tmp_path):
+    made = tensors(24, labels=4, features=20)
+    path = write_round(tmp_path / "all.h5", made)
+    counts = np.array([0, 10**18, 2**63 - 1, *[1] * 21])
+    change(path, lambda handle: replace(handle, "clients/num_examples", counts))
+    rest = {name: array[3:] for name, array in made.items()}
+    write_round(tmp_path / "rest.h5", rest, [f"c{row}" for row in range(3, 24)])
+    for method in ("lomar-auto", "krum"):
+        found, without = judged(path, method), judged(tmp_path / "rest.h5", method)
+        assert {name for name, row in found.items() if row["suspicion"] == ASIDE} == {
+            "c0",
+            "c1",
+            "c2",
+        }
+        for name, row in without.items():
+            assert found[name]["suspicion"] == pytest.approx(row["suspicion"], abs=1e-6)
+            assert found[name]["keep"] == row["keep"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +206,35 @@ def test_a_claim_that_is_no_count_flags_the_client_alone(claim, kind, tmp_path):
     for name, row in found.items():
         assert row["suspicion"] == pytest.approx(without[name]["suspicion"], abs=1e-6)
         assert row["keep"] == without[name]["keep"]
+
+
+def test_many_without_samples_hide_nobody_who_claims_too_many(tmp_path):
+    path = write_round(tmp_path / "r.h5", tensors(24, labels=4, features=20))
+    counts = np.array([10**15, *[0] * 9, *[12] * 14])
+    change(path, lambda handle: replace(handle, "clients/num_examples", counts))
+    flagged = {name for name, row in judged(path, "none").items() if not row["keep"]}
+    assert flagged == {"c0"}
+
+
+@pytest.mark.parametrize("claim", [np.nan, 2.5, -1.0, 2**63])
+def test_a_claim_in_an_attribute_and_in_a_list(claim, tmp_path):
+    (tmp_path / "in").mkdir()
+    made = tensors(24, labels=4, features=20)
+    for number in range(24):
+        with h5py.File(tmp_path / "in" / f"c{number:02}.h5", "w") as handle:
+            for name, array in made.items():
+                handle[name.replace(".", "/")] = array[number]
+            handle.attrs["num_examples"] = 12.0 if number else np.asarray(claim)
+    works("dump", tmp_path / "in", "--differences", "-o", tmp_path / "r.h5")
+    flagged = {n for n, row in judged(tmp_path / "r.h5", "none").items() if not row["keep"]}
+    assert flagged == {"c00"}
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    whole = {n: torch.from_numpy(a) for n, a in made.items()}
+    about = {"client_ids": [f"c{n}" for n in range(24)], "num_examples": [claim, *[5.0] * 23]}
+    torch.save({**about, "updates": whole}, tmp_path / "x.pt")
+    works("dump", tmp_path / "x.pt", "--differences", "-o", tmp_path / "all.h5")
+    flagged = {n for n, row in judged(tmp_path / "all.h5", "none").items() if not row["keep"]}
+    assert flagged == {"c0"}
 
 
 @pytest.mark.parametrize(("claim", "flagged"), [(0, True), (10**15, True), (10**9, False)])

@@ -70,6 +70,8 @@ def whole_count(shown: str, value: Any) -> int:
     0 for a number that is none of samples: negative, broken, NaN, or beyond 2^53. Screening flags
     who has none, and so a client's claim stops nobody's round.
     """
+    if type(value) is int:
+        return value if 0 <= value < MAX_COUNT else 0
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise fault(shown, NUM_EXAMPLES, "must be one number")

@@ -124,8 +124,8 @@ def _group(path: Path, group: h5py.Group) -> One:
     if one.num_examples is None and NUM_EXAMPLES in group.attrs:
         with h5.damage(path, NUM_EXAMPLES):
             kind: Any = group.attrs.get_id(NUM_EXAMPLES).dtype
-            if kind.kind not in "iu":
-                raise fault(shown, NUM_EXAMPLES, "must be one whole number")
+            if kind.kind not in "iuf":
+                raise fault(shown, NUM_EXAMPLES, "must be one number")
             return One(one.arrays, one.types, whole_count(shown, group.attrs[NUM_EXAMPLES]))
     return one
 

@@ -28,9 +28,10 @@ from lomar_cli.files.importers.base import (
     from_bfloat16,
     one_client,
     row_counts,
+    whole_count,
 )
 from lomar_cli.files.text import printable
-from lomar_cli.files.zips import open_archive
+from lomar_cli.files.zips import is_small, open_archive
 
 # Where trainers keep a state_dict; NVFlare says "model", Lightning "state_dict".
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "updates")
@@ -47,6 +48,8 @@ def recognises(path: Path, head: bytes) -> bool:
     if not head.startswith(b"PK\x03\x04"):
         return False
     try:
+        if not is_small(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, OSError):
@@ -72,7 +75,7 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
     count = document.get(NUM_EXAMPLES)
     if names is None:
         if count is not None and NUM_EXAMPLES not in found:
-            found[NUM_EXAMPLES] = np.asarray(_plain(shown, count))
+            found[NUM_EXAMPLES] = np.asarray(whole_count(shown, _plain(shown, count)))
         yield one_client(shown, found, bfloat)
         return
     counts = None if count is None else row_counts(shown, _plain(shown, count), len(names))
@@ -205,7 +208,7 @@ def _state_dict(shown: str, document: Mapping[Any, Any]) -> Mapping[str, Any]:
         rest = [n for n in place if n not in found and n not in (NUM_EXAMPLES, CLIENT_IDS)]
         if rest and place is not document:
             raise fault(shown, str(rest[0]), "is no tensor, but lies among them")
-        within = [str(name) for name in rest if _tensors(place[name])]
+        within = [str(name) for name in rest if _holds_tensors(place[name])]
         if within:
             raise fault(
                 shown,
@@ -225,6 +228,20 @@ def _tensors(place: Any) -> dict[str, Any]:
         return {}
     found = {n: t for n, t in place.items() if isinstance(n, str) and hasattr(t, "layout")}
     return found if set(found) - {NUM_EXAMPLES} else {}
+
+
+def _holds_tensors(place: Any) -> bool:
+    """Whether there is a tensor anywhere in dicts and lists."""
+    pending = [place]
+    while pending:
+        one = pending.pop()
+        if hasattr(one, "layout"):
+            return True
+        if isinstance(one, Mapping):
+            pending.extend(one.values())
+        elif isinstance(one, list | tuple):
+            pending.extend(one)
+    return False
 
 
 def _check_shared(shown: str, tensors: Mapping[str, Any], max_bytes: int) -> None:
@@ -282,10 +299,8 @@ def _clients(shown: str, document: Mapping[Any, Any]) -> list[str] | None:
 def _plain(shown: str, count: Any) -> Any:
     if hasattr(count, "layout"):
         return _array(shown, NUM_EXAMPLES, count)
-    if isinstance(count, int) and not isinstance(count, bool) and abs(count) < 2**63:
+    if type(count) in (int, float):
         return count
-    if isinstance(count, float):
-        return count
-    if isinstance(count, list) and all(type(c) is int and abs(c) < 2**63 for c in count):
-        return np.array(count, np.int64)
+    if isinstance(count, list) and all(type(c) in (int, float) for c in count):
+        return np.array([whole_count(shown, c) for c in count], np.int64)
     raise fault(shown, NUM_EXAMPLES, "must be a whole number, or a list of them")

@@ -15,8 +15,9 @@ from lomar_cli.files.importers.base import fault
 from lomar_cli.files.text import printable
 
 MAX_PICKLE = 16 * 2**20
-# A tensor takes some forty. It is what takes time here, and again when torch loads it.
-MAX_OPCODES = 500_000
+# A tensor takes some thirty, with an optimizer's beside it a hundred more. It is what takes time
+# here, and again when torch loads it.
+MAX_OPCODES = 1_500_000
 # Bytes of one number of each kind of storage.
 STORAGES = {
     "torch DoubleStorage": 8,
