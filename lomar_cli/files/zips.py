@@ -8,6 +8,7 @@ by one bit. And there may be two directories, of which zipfile would read one an
 from __future__ import annotations
 
 import contextlib
+import errno
 import struct
 import zipfile
 import zlib
@@ -60,6 +61,11 @@ def open_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
             f"{shown}: is a truncated or damaged {kind} file ({printable(str(error), 60)})"
             + ("; one saved without checksums (set_crc32_options) has to be saved anew" * sums)
         ) from None
+    except OSError as error:
+        # A member that says that it lies where no file reaches.
+        if error.errno != errno.EINVAL:
+            raise
+        raise InputError(f"{shown}: is a damaged {kind} file: a part of it lies nowhere") from None
 
 
 def is_small(path: Path) -> bool:
