@@ -104,11 +104,10 @@ def _directory(path: Path) -> _Directory | None:
 
 
 def _read(stream: IO[bytes], what: struct.Struct, at: int) -> tuple[Any, ...] | None:
-    if at < 0:
+    if not 0 <= at <= stream.seek(0, 2) - what.size:
         return None
     stream.seek(at)
-    raw = stream.read(what.size)
-    return what.unpack(raw) if len(raw) == what.size else None
+    return what.unpack(stream.read(what.size))
 
 
 def _fault(archive: zipfile.ZipFile, said: _Directory | None) -> str:
