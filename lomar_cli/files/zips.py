@@ -55,6 +55,7 @@ def open_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         RuntimeError,
         UnicodeDecodeError,
         ValueError,  # a member beyond what a file can be
+        struct.error,  # a file that became shorter meanwhile
     ) as error:
         sums = "CRC" in str(error) and kind == "torch"
         raise InputError(
