@@ -147,8 +147,8 @@ def idle_warning(names: Sequence[str], counts: Sequence[int]) -> str | None:
     named = ", ".join(printable(name, 40) for name in idle[:_NAMED])
     more = f" and {len(idle) - _NAMED} more" if len(idle) > _NAMED else ""
     return (
-        f"no samples, or no number of samples that can be: {named}{more}; 0 is stored, and `lomar "
-        "score` flags who has none"
+        f"no samples, or an impossible number of them, claimed by {named}{more}; 0 is stored, and "
+        "`lomar score` flags who has none"
     )
 
 
