@@ -10,9 +10,9 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         # Before the command has begun: while the program itself is read.
-        from lomar_cli.errors import EXIT_INTERRUPTED
+        from lomar_cli.errors import EXIT_INTERRUPTED, INTERRUPTED
 
-        print("lomar: error: interrupted; nothing half-written was left", file=sys.stderr)
+        print(f"lomar: error: {INTERRUPTED}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 
 

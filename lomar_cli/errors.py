@@ -49,6 +49,7 @@ class OutputExistsError(LomarError):
 
 EXIT_FLAGGED = 10
 EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted; nothing half-written was left"
 EXIT_CLOSED_PIPE = 141
 
 

@@ -10,8 +10,6 @@ import typer
 from lomar_cli.cli import aggregate_options, options
 from lomar_cli.cli.console import print_json, say, warn
 
-_SHOWN = 5
-
 
 def command(
     rounds: options.Rounds,
@@ -108,10 +106,8 @@ def command(
 
 def _left_out(clients: list[str]) -> str:
     """The first few of those that took no part."""
-    from lomar_cli.files.text import printable
+    from lomar_cli.files.text import listed, printable
 
     if not clients:
         return ""
-    shown = ", ".join(printable(client, 40) for client in clients[:_SHOWN])
-    more = f" and {len(clients) - _SHOWN} more" if len(clients) > _SHOWN else ""
-    return f" (without {shown}{more})"
+    return f" (without {listed([printable(client, 40) for client in clients])})"

@@ -65,7 +65,7 @@ def guarded(work: Callable[[], Any]) -> int:
     except errors.LomarError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, EOFError):
-        return _fail("interrupted; nothing half-written was left", errors.EXIT_INTERRUPTED)
+        return _fail(errors.INTERRUPTED, errors.EXIT_INTERRUPTED)
     except (ClosedPipe, BrokenPipeError):
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,7 +82,7 @@ def guarded(work: Callable[[], Any]) -> int:
 def _unexpected(error: Any) -> int:
     """What typer raises (wrong options, --help's own exits), or a defect of this program."""
     if type(error).__name__ == "Abort":
-        return _fail("interrupted; nothing half-written was left", errors.EXIT_INTERRUPTED)
+        return _fail(errors.INTERRUPTED, errors.EXIT_INTERRUPTED)
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)

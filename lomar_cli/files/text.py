@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 MAX_NAME = 255
@@ -22,6 +23,12 @@ def printable(text: str, limit: int = 120) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 client``, ``2 clients``: a number of things whose name takes an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(shown: Sequence[str], most: int = 5) -> str:
+    """``a, b and 3 more``: the first few of names as they are shown (``printable``)."""
+    more = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def json_text(document: Any, indent: int | None = 2) -> str:

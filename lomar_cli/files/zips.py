@@ -57,10 +57,11 @@ def open_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         ValueError,  # a member beyond what a file can be
         struct.error,  # a file that became shorter meanwhile
     ) as error:
-        sums = "CRC" in str(error) and kind == "torch"
+        hint = ""
+        if kind == "torch" and "CRC" in str(error):
+            hint = "; one saved without checksums (set_crc32_options) has to be saved anew"
         raise InputError(
-            f"{shown}: is a truncated or damaged {kind} file ({printable(str(error), 60)})"
-            + ("; one saved without checksums (set_crc32_options) has to be saved anew" * sums)
+            f"{shown}: is a truncated or damaged {kind} file ({printable(str(error), 60)}){hint}"
         ) from None
     except OSError as error:
         # A member that says that it lies where no file reaches.

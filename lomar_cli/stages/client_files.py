@@ -15,10 +15,7 @@ from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files.importers import registry
 from lomar_cli.files.importers.base import One
 from lomar_cli.files.round import check_clients
-from lomar_cli.files.text import printable
-
-# Clients that a warning names.
-_NAMED = 5
+from lomar_cli.files.text import listed, printable
 
 
 @dataclass(frozen=True)
@@ -141,13 +138,11 @@ def client_counts(
 
 def idle_warning(names: Sequence[str], counts: Sequence[int]) -> str | None:
     """A sentence that names clients without samples: who said so, or said what is no number."""
-    idle = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    idle = [printable(n, 40) for n, count in zip(names, counts, strict=True) if count == 0]
     if not idle:
         return None
-    named = ", ".join(printable(name, 40) for name in idle[:_NAMED])
-    more = f" and {len(idle) - _NAMED} more" if len(idle) > _NAMED else ""
     return (
-        f"no samples, or an impossible number of them, claimed by {named}{more}; 0 is stored, and "
+        f"no samples, or an impossible number of them, claimed by {listed(idle)}; 0 is stored, and "
         "`lomar score` flags who has none"
     )
 

@@ -24,7 +24,7 @@ from lomar_cli.files.round import RoundHead, create_round
 from lomar_cli.files.sidecar import Sidecar, read_sidecar
 from lomar_cli.files.stored_types import write_types
 from lomar_cli.files.stretches import ahead
-from lomar_cli.files.text import printable
+from lomar_cli.files.text import listed, printable
 from lomar_cli.stages.client_files import ClientFiles, chosen, client_counts, compare, idle_warning
 from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
@@ -171,9 +171,8 @@ def _warned(output: Path, files: Sequence[Target]) -> list[str]:
     others = [printable(path.name, 60) for path in left_over(output, files)]
     if not others:
         return []
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
     return [
-        f"{', '.join(others[:5])}{more}: not of this set, though named like it; a pattern such as "
+        f"{listed(others)}: not of this set, though named like it; a pattern such as "
         f"{printable(output.name.replace('{}', '*'))} would take them for part of the round"
     ]
 

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lomar_cli.files.text import printable
+from lomar_cli.files.text import listed, printable
 from lomar_cli.scoring.screen import ALIKE, LEAST
-
-_NAMED = 5
 
 
 class Flat:
@@ -38,11 +36,9 @@ class Flat:
         """A sentence that names them."""
         if not self._found:
             return None
-        more = len(self._found) - _NAMED
-        named = ", ".join(self._found[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         return (
-            f"trained parameters that are one number everywhere: {named}; as differences to the "
-            "base model they are compared like any others"
+            f"trained parameters that are one number everywhere: {listed(self._found)}; as "
+            "differences to the base model they are compared like any others"
         )
 
 

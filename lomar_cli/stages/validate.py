@@ -17,12 +17,11 @@ from lomar_cli.files.provenance import file_sha256
 from lomar_cli.files.round import open_round
 from lomar_cli.files.scores import read_scores
 from lomar_cli.files.stored_types import read_types
-from lomar_cli.files.text import printable
+from lomar_cli.files.text import listed, printable
 from lomar_cli.stages.describe import describe
 from lomar_cli.stages.validate_sets import sets
 
 _BLOCK = 32 * 2**20
-_SHOWN = 5
 
 
 @dataclass
@@ -143,8 +142,7 @@ def _not_finite(path: Path) -> list[str]:
     names = [printable(clients[row], 40) for row in np.flatnonzero(bad).tolist()]
     if not names:
         return []
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [f"NaN or infinity in the updates of {', '.join(names[:_SHOWN])}{more}"]
+    return [f"NaN or infinity in the updates of {listed(names)}"]
 
 
 def _check_chain(checked: Checked, known: dict[str, list[Checked]]) -> None:

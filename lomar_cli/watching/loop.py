@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.text import counted, printable
+from lomar_cli.files.text import counted, listed, printable
 from lomar_cli.watching import state as stages
 from lomar_cli.watching.admit import Layout, read_layout, unlike
 from lomar_cli.watching.after import add_line, call, clear
@@ -189,5 +189,4 @@ def _closing(closed: Closed, job: Job) -> str:
 def _named(clients: Sequence[str]) -> str:
     if not clients:
         return ""
-    more = f" and {len(clients) - _SHOWN} more" if len(clients) > _SHOWN else ""
-    return f" ({', '.join(printable(name, 40) for name in clients[:_SHOWN])}{more})"
+    return f" ({listed([printable(name, 40) for name in clients], _SHOWN)})"

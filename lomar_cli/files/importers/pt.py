@@ -75,7 +75,7 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
     count = document.get(NUM_EXAMPLES)
     if names is None:
         if count is not None and NUM_EXAMPLES not in found:
-            found[NUM_EXAMPLES] = np.asarray(whole_count(shown, _plain(shown, count)))
+            found[NUM_EXAMPLES] = _plain(shown, count)
         yield one_client(shown, found, bfloat)
         return
     counts = None if count is None else row_counts(shown, _plain(shown, count), len(names))
@@ -104,7 +104,7 @@ def write(
     remembering = _Remembering(stream)
     try:
         torch.save({**clients, "updates": made} if clients else made, remembering)
-    except Exception:
+    except (RuntimeError, OSError):
         # torch says only that it came out somewhere else than it meant to.
         if remembering.error is not None:
             raise remembering.error from None
@@ -248,7 +248,7 @@ def _check_shared(shown: str, tensors: Mapping[str, Any], max_bytes: int) -> Non
     """Refuse many numbers made of few: tensors may share a storage, as tied parameters do."""
     plain = [tensor for tensor in tensors.values() if tensor.layout == _torch().strided]
     declared = sum(tensor.numel() * tensor.element_size() for tensor in plain)
-    storages = {storage.data_ptr(): storage.nbytes() for storage in map(_storage, plain)}
+    storages = {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in plain)}
     if declared > _MOST_TIED * sum(storages.values()):
         raise fault(
             shown,
@@ -257,10 +257,6 @@ def _check_shared(shown: str, tensors: Mapping[str, Any], max_bytes: int) -> Non
             "tensor by itself",
         )
     check_declared(shown, "data", declared, max_bytes)
-
-
-def _storage(tensor: Any) -> Any:
-    return tensor.untyped_storage()
 
 
 def _type(tensor: Any) -> str:
