@@ -41,6 +41,10 @@ class InputError(LomarError):
     exit_code = 3
 
 
+class ClientFileError(InputError):
+    """One client's file cannot be used, or is unlike the first one's (exit 3)."""
+
+
 class OutputExistsError(LomarError):
     """The output exists and ``--force`` was not given (exit 4)."""
 

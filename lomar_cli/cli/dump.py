@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from lomar_cli.cli import dump_options, options
 from lomar_cli.cli.console import progress, say, warn
+from lomar_cli.errors import ClientFileError, UsageError
 
 
 def command(
@@ -61,6 +63,15 @@ def command(
             show_default=False,
         ),
     ] = False,
+    skip_refused: Annotated[
+        bool,
+        typer.Option(
+            "--skip-refused",
+            help="Leave out, and name, files that cannot be read or are unlike most (reads all "
+            "of them twice).",
+            show_default=False,
+        ),
+    ] = False,
     max_bytes: dump_options.MaxBytes = "16G",
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -80,8 +91,11 @@ def command(
       lomar dump runs/*/model.safetensors --client-pattern 'runs/(.+)/' --differences -o round.h5
       lomar dump late.npz --differences --append -o round.h5
       lomar dump updates/ --differences --shard 500 -o 'round-{}.h5'
+      lomar dump strangers/ --base-model global.pt --skip-refused -o round.h5
     """
     limit = options.parse_size(max_bytes, "--max-bytes")
+    if append and skip_refused:
+        raise UsageError("--append: --skip-refused is for new rounds; leave out what is refused")
     if append:
         said = {
             "--force": force,
@@ -108,7 +122,7 @@ def command(
     from lomar_cli.files.text import counted
     from lomar_cli.stages.dump import Selection, dump
 
-    with progress("reading clients") as (begin, advance):
+    with _hinted(paths, skip_refused), progress("reading clients") as (begin, advance):
         done = dump(
             paths,
             output,
@@ -130,6 +144,7 @@ def command(
             begin,
             shard,
             gradients,
+            skip_refused,
         )
     shown = str(output)
     if len(done.files) > 1:
@@ -144,6 +159,17 @@ def command(
     _warn(done.warnings, done.ignored)
 
 
+@contextlib.contextmanager
+def _hinted(paths: Sequence[Path], skip_refused: bool) -> Iterator[None]:
+    """Say, when one client's file ends the command, how to go on without it."""
+    try:
+        yield
+    except ClientFileError as error:
+        if skip_refused or (len(paths) == 1 and paths[0].is_file()):
+            raise
+        raise ClientFileError(f"{error}; --skip-refused goes on without such files") from None
+
+
 def _append(
     said: list[str],
     paths: list[Path],
@@ -156,7 +182,6 @@ def _append(
     client_pattern: str | None,
     max_bytes: int,
 ) -> None:
-    from lomar_cli.errors import UsageError
     from lomar_cli.files.text import counted
     from lomar_cli.stages.dump_append import append
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import zip_longest
 from pathlib import Path
 
-from lomar_cli.errors import InputError, UsageError
+from lomar_cli.errors import ClientFileError, InputError, UsageError
 from lomar_cli.files.importers import registry
 from lomar_cli.files.importers.base import One
 from lomar_cli.files.round import check_clients
@@ -34,18 +34,14 @@ class ClientFiles:
         expression ``pattern`` finds in the file's path; clients of a file that names them keep
         their names.
         """
-        expression = _compiled(pattern)
         files, ignored = registry.find_clients(paths)
         names: list[str] = []
         for path in files:
-            inside = registry.importer(path).clients(path, max_bytes)
-            if inside is not None:
-                check_clients(inside, printable(str(path)))
-                names += inside
-            else:
-                names.append(
-                    registry.client_name(path) if expression is None else _named(path, expression)
-                )
+            with _of_a_client():
+                inside = registry.importer(path).clients(path, max_bytes)
+                if inside is not None:
+                    check_clients(inside, printable(str(path)))
+            names += [client_name(path, pattern)] if inside is None else inside
         check_clients(
             names,
             "client files (a client is named as its file; --client-pattern takes another part of "
@@ -59,10 +55,16 @@ class ClientFiles:
         for path, then in zip_longest(self.files, self.files[1:]):
             if then is not None:
                 _read_ahead(then)
-            for found in registry.importer(path).read(path, max_bytes):
-                one = chosen(found, layers, path)
-                first = first or one
-                compare(one, first, path, printable(self.files[0].name))
+            with _of_a_client():
+                stream = registry.importer(path).read(path, max_bytes)
+            while True:
+                with _of_a_client():
+                    found = next(stream, None)
+                    if found is None:
+                        break
+                    one = chosen(found, layers, path)
+                    first = first or one
+                    compare(one, first, path, printable(self.files[0].name))
                 yield path, one
 
 
@@ -129,9 +131,9 @@ def client_counts(
         return [1] * len(names)
     for name, count in zip(names, inside, strict=True):
         if count is None:
-            raise InputError(
-                f"client '{printable(name, 40)}': its file has no num_examples, others have; give "
-                "all of them with --weights"
+            raise ClientFileError(
+                f"client '{printable(name, 40)}': its file has no num_examples, {len(said)} of "
+                f"{len(names)} have; give all of them with --weights"
             )
     return said
 
@@ -145,6 +147,15 @@ def idle_warning(names: Sequence[str], counts: Sequence[int]) -> str | None:
         f"no samples, or an impossible number of them, claimed by {listed(idle)}; 0 is stored, and "
         "`lomar score` flags who has none"
     )
+
+
+@contextlib.contextmanager
+def _of_a_client() -> Iterator[None]:
+    """Tell what is wrong with a client's file from what is wrong with the operator's."""
+    try:
+        yield
+    except InputError as error:
+        raise ClientFileError(str(error)) from None
 
 
 def _read_ahead(path: Path) -> None:
@@ -164,9 +175,7 @@ def _wide(kind: str) -> str:
     return "float32" if kind in ("float16", "bfloat16") else kind
 
 
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
+def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -175,7 +184,11 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         ) from None
 
 
-def _named(path: Path, expression: re.Pattern[str]) -> str:
+def client_name(path: Path, pattern: str | None) -> str:
+    """The one client of a file that names none: after its name, or what ``pattern`` finds."""
+    if pattern is None:
+        return registry.client_name(path)
+    expression = _compiled(pattern)
     found = expression.search(path.as_posix())
     if found is None:
         raise UsageError(

@@ -30,6 +30,7 @@ from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
 from lomar_cli.stages.flat import Flat
 from lomar_cli.stages.held import Said
+from lomar_cli.stages.sift import Sifted, sift
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def dump(
     begin: Callable[[int], None] = lambda total: None,
     shard: int | None = None,
     gradients: float | None = None,
+    skip_refused: bool = False,
 ) -> Dumped:
     """Write the round of the client files ``paths`` (files or folders; any known format).
 
@@ -84,6 +86,8 @@ def dump(
     ``weights`` is a sidecar (``sidecar.read_sidecar``); ``round_number`` counts before the one that
     it may name.
 
+    With ``skip_refused`` all files are read twice, and those left out that ``sift`` refuses.
+
     With ``shard`` the round is written as files of at most so many clients, each complete or
     absent, which only together are the round; ``{}`` in the name of ``output`` is their number.
     """
@@ -92,11 +96,18 @@ def dump(
         check_output(output, force)
     held = Said(base_model, differences, gradients)
     selection = selection or Selection()
+    origin = _base(base_model, selection.layers, max_bytes)
+    sifted: Sifted | None = None
+    if skip_refused:
+        sifted = sift(paths, max_bytes, selection.layers, origin, client_pattern, advance, begin)
+        paths = sifted.files
     clients = ClientFiles.find(paths, max_bytes, client_pattern)
     files = targets(output, len(clients.names), shard, force)
     beside = read_sidecar(weights) if weights is not None else None
     _, first = next(iter(clients.read(max_bytes, selection.layers)))
-    base = _base(base_model, first, clients.files[0], selection.layers, max_bytes)
+    if base_model is not None and origin is not None:
+        compare(origin, first, base_model, printable(clients.files[0].name), base=True)
+    base = None if origin is None else origin.arrays
     head, how = _head(
         clients, first, held, base, beside, round_number, selection, output_layer, label_axis
     )
@@ -106,12 +117,14 @@ def dump(
     if base is not None:
         inputs["base_model"] = head.base_sha256
     said = _said(head, held, selection, client_pattern, shard)
+    if sifted is not None:
+        said["skipped"] = sorted(printable(path.stem, 60) for path in sifted.refused)
     scored = [name for name in head.shapes if name not in head.buffers]
     direction = Direction(
         None if base is None else {name: base[name] for name in scored}, gradients is not None
     )
     flat = Flat()
-    begin(len(clients.names))
+    begin(len(clients.names) + (0 if sifted is None else sifted.looked_at))
     counts: list[int | None] = []
     found: list[int] = []
 
@@ -159,7 +172,11 @@ def dump(
     warnings = [*filter(None, told), *_warned(output, files)]
     written = [target.path for target in files]
     head = replace(head, num_examples=np.array(found, np.int64))
-    return Dumped(head, how, clients.ignored, warnings, written)
+    ignored = clients.ignored
+    if sifted is not None:
+        ignored = sifted.ignored
+        warnings = [*filter(None, [sifted.warning()]), *warnings]
+    return Dumped(head, how, ignored, warnings, written)
 
 
 def _digest(target: Target) -> str:
@@ -234,15 +251,5 @@ def _said(
     return said
 
 
-def _base(
-    path: Path | None,
-    first: One,
-    reference: Path,
-    layers: Sequence[str] | None,
-    max_bytes: int,
-) -> Arrays | None:
-    if path is None:
-        return None
-    found = chosen(read_parameters(path, max_bytes), layers, path)
-    compare(found, first, path, printable(reference.name), base=True)
-    return found.arrays
+def _base(path: Path | None, layers: Sequence[str] | None, max_bytes: int) -> One | None:
+    return None if path is None else chosen(read_parameters(path, max_bytes), layers, path)

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from lomar_cli.errors import InputError, LomarError
 from lomar_cli.files.importers import registry
-from lomar_cli.files.importers.base import One
 from lomar_cli.files.text import name_fault, printable
 from lomar_cli.stages.client_files import compare
+from lomar_cli.stages.layout import Layout
 from lomar_cli.watching.inbox import Seen
 
 # Room for the longest ending within the 255 bytes that a file's name may have.
 _MAX_CLIENT = 240
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What must be alike in all files of a round: names, shapes and types, and whether counted.
-
-    ``arrays`` are of the right shapes and hold nothing.
-    """
-
-    arrays: One
-    counted: bool
-
-    @classmethod
-    def of(cls, found: One) -> Layout:
-        empty = {n: np.broadcast_to(np.zeros(()), a.shape) for n, a in found.arrays.items()}
-        return cls(One(empty, found.types), found.num_examples is not None)
-
-    @property
-    def key(self) -> object:
-        shapes = {name: array.shape for name, array in self.arrays.arrays.items()}
-        return tuple(sorted((n, shapes[n], self.arrays.types[n]) for n in shapes)), self.counted
 
 
 def client_of(path: Path, pattern: re.Pattern[str] | None) -> str:
@@ -90,30 +64,3 @@ def read_layout(path: Path, max_bytes: int, base: Layout | None) -> Layout:
     except Exception as error:
         why = f"{type(error).__name__}: {printable(str(error), 200)}"
         raise InputError(f"cannot be read, by a defect of lomar ({why})") from None
-
-
-def unlike(layouts: Mapping[str, Layout]) -> dict[str, str]:
-    """Files that do not look like most of them, with the reason; by name.
-
-    Nobody can make all others look wrong by sending first: the commonest layout counts, of equally
-    common ones that of the first name.
-    """
-    if not layouts:
-        return {}
-    names = sorted(layouts)
-    counts = Counter(layouts[name].key for name in names)
-    commonest = counts.most_common(1)[0][0]
-    model = next(layouts[name] for name in names if layouts[name].key == commonest)
-    most = f"what {counts[commonest]} of {len(names)} clients sent"
-    found = {}
-    for name in names:
-        mine = layouts[name]
-        if mine.key == commonest:
-            continue
-        try:
-            compare(mine.arrays, model.arrays, Path(name), most)
-            has, others = ("has", "does not") if mine.counted else ("has no", "has")
-            found[name] = f"{has} num_examples, {most} {others}"
-        except InputError as error:
-            found[name] = str(error).removeprefix(f"{printable(name)}: ")
-    return found

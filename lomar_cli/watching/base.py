@@ -10,7 +10,7 @@ from lomar_cli.files import foreign
 from lomar_cli.files.atomic import atomic_path, sync_folder
 from lomar_cli.files.importers.registry import read_parameters
 from lomar_cli.files.text import printable
-from lomar_cli.watching.admit import Layout
+from lomar_cli.stages.layout import Layout
 from lomar_cli.watching.job import Job
 from lomar_cli.watching.state import State
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lomar_cli.errors import InputError
 from lomar_cli.files.text import printable
-from lomar_cli.watching.admit import Layout, client_of, fault_of, read_layout, unlike
+from lomar_cli.stages.layout import Layout, unlike
+from lomar_cli.watching.admit import client_of, fault_of, read_layout
 from lomar_cli.watching.inbox import Inbox, Seen, Steady, look
 from lomar_cli.watching.job import Job, Voice
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from lomar_cli.errors import InputError
 from lomar_cli.files.text import counted, listed, printable
+from lomar_cli.stages.layout import Layout, unlike
 from lomar_cli.watching import state as stages
-from lomar_cli.watching.admit import Layout, read_layout, unlike
+from lomar_cli.watching.admit import read_layout
 from lomar_cli.watching.after import add_line, call, clear
 from lomar_cli.watching.base import layout_of, start_model
 from lomar_cli.watching.beside import check_root, start_root
