@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lomar_cli.cli import options
+from lomar_cli.cli import options, score_options
 from lomar_cli.cli.cluster import engine as cluster_engine
 from lomar_cli.cli.console import progress, say
 
@@ -29,6 +29,12 @@ def command(
         str, typer.Option("--shares", metavar="LIST", help="Shares of attackers.")
     ] = "5%,10%,20%,40%",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many draws of each.")] = 2,
+    history: options.History = None,
+    root: options.Root = None,
+    holdout: options.Holdout = None,
+    model: score_options.StartModel = None,
+    data_dir: options.DataDir = None,
+    data_file: options.DataFile = None,
     memory: options.Memory = "2G",
     jobs: options.Jobs = None,
     cluster: options.Cluster = None,
@@ -40,18 +46,20 @@ def command(
     """Attack copies of your own round and see which method would have caught what.
 
     Needs no data and no training. Clients of the round are turned into attackers in memory; each
-    method judges each copy. Prints where each method begins to fail; writes that as tables, all
-    numbers as CSV, one HTML page, and a heat map (extra 'plot').
+    method judges each copy, also those that --history, --root and --holdout are for, if given.
+    Prints where each method begins to fail; writes that as tables, all numbers as CSV, one HTML
+    page, and a heat map (extra 'plot').
 
     \b
     Examples:
       lomar drill round.h5 -o drill
       lomar drill round.h5 -o drill --methods all --shares 10%,30% --seeds 5
+      lomar drill round-9.h5 -o drill --methods all --history round-8.h5 --root own.h5
       lomar drill round.h5 -o drill --cluster tcp://head:8786
     """
     from lomar_cli.cli.drill_table import print_drill
     from lomar_cli.errors import OutputExistsError, UsageError
-    from lomar_cli.experiments.drill import drill
+    from lomar_cli.experiments.drill import Beside, drill
     from lomar_cli.experiments.drill_report import write_drill
 
     if output.exists() and not (force and output.is_dir()):
@@ -78,6 +86,7 @@ def command(
             begin,
             advance,
             engine,
+            Beside(history or [], root, options.held_out(holdout, data_dir, data_file), model),
         )
     written = write_drill(done, output, round_file.name)
     if not quiet:

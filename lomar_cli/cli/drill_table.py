@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lomar_cli.cli.console import out
-from lomar_cli.experiments.drill import Drill
 from lomar_cli.experiments.drill_report import not_judged, where
+from lomar_cli.experiments.drilled import Drill
 
 GAP = 2
 

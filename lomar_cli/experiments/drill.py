@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lomar_cli.attacks.registry import ATTACKS, make_round_attack
+from lomar_cli.attacks.context import Earlier
+from lomar_cli.attacks.registry import ATTACKS, make_round_attack, round_attack
 from lomar_cli.engine.base import Engine
 from lomar_cli.engine.checks import check_files
 from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import LomarError, NotLoadedError, UsageError, nearest
+from lomar_cli.experiments.drilled import Drill, Row
 from lomar_cli.experiments.results import unique
-from lomar_cli.files.round import open_round
+from lomar_cli.files.round import Round, open_round
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
 from lomar_cli.learning.metrics import detection
 from lomar_cli.scoring.base import Method
-from lomar_cli.scoring.judge import prepare
+from lomar_cli.scoring.judge import Screened, prepare
 from lomar_cli.scoring.registry import METHODS
+from lomar_cli.stages.attack_round import as_earlier
+from lomar_cli.stages.context import Context, open_context
 from lomar_cli.stages.poison import Knowledge, turn
+from lomar_cli.stages.score import start_loss
 from lomar_cli.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from lomar_cli.stages.holdout import HeldOut
 
 # Methods that are quick at a thousand clients; --methods takes any others.
 DEFAULT_METHODS = (
@@ -35,91 +44,6 @@ DEFAULT_METHODS = (
     *("spectral", "signguard", "lof", "kde", "ecod"),
 )
 ALL = "all"
-# Caught: this share of the attackers at least is flagged.
-CAUGHT = 0.9
-
-
-@dataclass(frozen=True)
-class Row:
-    """One attack at one share and seed, judged by one method; None where there is no number."""
-
-    attack: str
-    share: float
-    seed: int
-    method: str
-    auc: float | None
-    found: float | None
-    false_alarms: float | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Drill:
-    """All rows, and how many present clients each method flags unprovoked.
-
-    ``unprovoked`` holds None for a method that cannot judge the round as it is, ``refused`` why.
-    """
-
-    clients: int
-    rows: list[Row]
-    unprovoked: dict[str, int | None]
-    refused: dict[str, str]
-
-    def values(self, attack: str, method: str, share: float, what: str) -> list[float]:
-        """One number a seed."""
-        return [
-            value
-            for row in self.rows
-            if (row.attack, row.method, row.share) == (attack, method, share)
-            and (value := getattr(row, what)) is not None
-        ]
-
-    def mean(self, attack: str, method: str, share: float, what: str) -> float | None:
-        values = self.values(attack, method, share, what)
-        return sum(values) / len(values) if values else None
-
-    def fails_from(self, attack: str, method: str) -> float | None:
-        """The smallest share at which fewer than ``CAUGHT`` of the attackers are flagged."""
-        for share in self.shares:
-            found = self.mean(attack, method, share, "found")
-            if found is not None and found < CAUGHT:
-                return share
-        return None
-
-    def applies(self, attack: str, method: str) -> bool:
-        """False where no share and seed gave a verdict."""
-        return any(self.values(attack, method, share, "found") for share in self.shares)
-
-    def held(self, method: str) -> tuple[int, int]:
-        """How many attacks the method catches at every share, and how many it was tried on."""
-        tried = [attack for attack in self.attacks if self.applies(attack, method)]
-        return sum(self.fails_from(attack, method) is None for attack in tried), len(tried)
-
-    @property
-    def shares(self) -> list[float]:
-        return sorted({row.share for row in self.rows})
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({row.seed for row in self.rows})
-
-    @property
-    def attacks(self) -> list[str]:
-        return unique(row.attack for row in self.rows)
-
-    @property
-    def methods(self) -> list[str]:
-        """Those that can judge this round."""
-        return [name for name in self.unprovoked if name not in self.refused]
-
-    @property
-    def not_run(self) -> dict[str, str]:
-        """Attacks that could not be run here at any share, with the reason."""
-        return {
-            attack: next(row.reason for row in self.rows if row.attack == attack)
-            for attack in self.attacks
-            if not any(self.applies(attack, method) for method in self.methods)
-        }
 
 
 def chosen(
@@ -135,6 +59,46 @@ def chosen(
     return unique(names or default)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What methods and attackers may ask for beside the round; as ``stages.score.score`` has it.
+
+    Attackers that replay send again what clients sent in the last earlier round.
+    """
+
+    history: Sequence[Path] = ()
+    root: Path | None = None
+    held_out: HeldOut | None = None
+    base_model: Path | None = None
+
+    def methods(self) -> list[str]:
+        """Those that can judge with what is given, and cannot without."""
+        given = {
+            "fldetector": len(self.history) > 0,
+            "fltrust": self.root is not None,
+            "zeno-plus": self.root is not None,
+            "zeno": self.held_out is not None,
+        }
+        return [name for name, there in given.items() if there]
+
+    def files(self) -> list[Path]:
+        given = [*self.history, self.root, self.base_model]
+        if self.held_out is not None:
+            given.append(self.held_out.split)
+        return [path for path in given if path is not None]
+
+    def absolute(self) -> Beside:
+        held = self.held_out
+        if held is not None:
+            held = replace(held, split=held.split.absolute())
+        return Beside(
+            [path.absolute() for path in self.history],
+            None if self.root is None else self.root.absolute(),
+            held,
+            None if self.base_model is None else self.base_model.absolute(),
+        )
+
+
 def drill(
     path: Path,
     attacks: Sequence[str] | None,
@@ -145,6 +109,7 @@ def drill(
     begin: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda count: None,
     engine: Engine | None = None,
+    beside: Beside = Beside(),
 ) -> Drill:
     """Attack copies of the round in ``path`` and judge them; nothing is written.
 
@@ -152,19 +117,22 @@ def drill(
 
     ``methods`` may be ``["all"]``: every method but ``none``. ``engine`` attacks and judges the
     copies (None: this process); the numbers do not depend on it. Its workers on this machine share
-    ``memory`` (bytes), every other has as much.
+    ``memory`` (bytes), every other has as much. ``beside`` lets those judge that need more than a
+    round; it stays as it is when clients of the round are turned.
     """
     known = [name for name, entry in ATTACKS.items() if entry.on == "round"]
     attacks = chosen(attacks, known, known, "--attacks")
     if list(methods or []) == [ALL]:
         methods = [name for name in METHODS.names() if name != "none"]
-    methods = chosen(methods, DEFAULT_METHODS, [*METHODS.names(), ALL], "--methods")
+    methods = chosen(
+        methods, [*DEFAULT_METHODS, *beside.methods()], [*METHODS.names(), ALL], "--methods"
+    )
     if ALL in methods:
         raise UsageError("--methods: 'all' stands alone")
     engine = engine or local_engine(1)
     if engine.remote:
-        path = path.absolute()
-        check_files(engine, [path])
+        path, beside = path.absolute(), beside.absolute()
+        check_files(engine, [path, *(one for one in beside.files() if one.is_file())])
     made: dict[str, Method] = {}
     refused: dict[str, str] = {}
     for name in methods:
@@ -172,9 +140,13 @@ def drill(
             made[name] = METHODS.make(name, {})
         except NotLoadedError as error:
             refused[name] = str(error)
-    with open_round(path, memory) as found, one_blas_thread():
+    with (
+        open_round(path, memory) as found,
+        open_context(found, beside.history, beside.root, memory) as context,
+        one_blas_thread(),
+    ):
         count = len(found.head.clients)
-        calm = _judge(found.updates, made, memory, calm=True)
+        calm = _judge(_screened(found, found.updates, context, beside, memory), made, calm=True)
     unprovoked: dict[str, int | None] = dict.fromkeys(refused)
     for name, verdict in calm.items():
         if isinstance(verdict, str):
@@ -187,7 +159,7 @@ def drill(
     begin(len(copies))
     rows: list[Row] = []
     share = memory // max(1, min(engine.beside, len(copies)))
-    calls = ((path, copy, made, share) for copy in copies)
+    calls = ((path, copy, made, share, beside) for copy in copies)
     for judged in engine.ordered(_one, calls, ahead=4 * engine.workers):
         rows += judged
         advance(1)
@@ -198,14 +170,19 @@ Copy = tuple[str, float, int]
 Verdict = tuple[np.ndarray, np.ndarray] | str
 
 
-def _judge(
-    updates: Updates, made: dict[str, Method], memory: int, calm: bool = False
-) -> dict[str, Verdict]:
+def _screened(
+    found: Round, updates: Updates, context: Context, beside: Beside, memory: int
+) -> Screened:
+    loss = start_loss(found, context, beside.held_out, beside.base_model)
+    history, root = context.history, context.root
+    return prepare(updates, memory=memory, history=history, root=root, loss=loss)
+
+
+def _judge(screened: Screened, made: dict[str, Method], calm: bool = False) -> dict[str, Verdict]:
     """(suspicion, keep) by method over shared distances, or why it cannot.
 
     ``calm`` is the round as it is: a method that tells no client of it from another cannot.
     """
-    screened = prepare(updates, memory=memory)
     found: dict[str, Verdict] = {}
     for name, method in made.items():
         try:
@@ -226,28 +203,39 @@ def _judge(
     return found
 
 
+def _before(attack: str, context: Context) -> Earlier | None:
+    """The last earlier round, for attacks that look at it."""
+    if not context.history or "replay" not in round_attack(attack).takes:
+        return None
+    return as_earlier(context.history[-1], "--history")
+
+
 def _attackers(share: float, clients: int) -> int:
     return max(1, round(share * clients))
 
 
-def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int) -> list[Row]:
+def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int, beside: Beside) -> list[Row]:
     """Attack one copy and let every method judge it."""
     attack, share, seed = copy
     # On one thread, so that the numbers are the same however many share the work.
-    with open_round(path, memory) as found, one_blas_thread():
+    with (
+        open_round(path, memory) as found,
+        open_context(found, beside.history, beside.root, memory) as context,
+        one_blas_thread(),
+    ):
         number = _attackers(share, len(found.head.clients))
         try:
             done = turn(
                 found.updates,
                 make_round_attack(attack, {}),
                 number,
-                Knowledge("all", None, None, set()),
+                Knowledge("all", None, _before(attack, context), set()),
                 seed,
                 memory,
             )
         except LomarError as error:
             return [Row(attack, share, seed, name, None, None, None, str(error)) for name in made]
-        verdicts = _judge(done.updates, made, memory)
+        verdicts = _judge(_screened(found, done.updates, context, beside, memory), made)
     rows = []
     for name, verdict in verdicts.items():
         if isinstance(verdict, str):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lomar_cli._version import __version__
-from lomar_cli.experiments.drill import CAUGHT, Drill
+from lomar_cli.experiments.drilled import CAUGHT, Drill
 from lomar_cli.experiments.page import DOTS, Image, document, facts, figure_html, text, titled
 from lomar_cli.experiments.results import deviation
 from lomar_cli.experiments.tables import Table, Value, as_markdown, digits

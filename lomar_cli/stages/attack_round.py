@@ -19,6 +19,7 @@ from lomar_cli.files.round import DEFAULT_MEMORY, Round, create_round, open_roun
 from lomar_cli.files.stored_types import still, types_of, write_types
 from lomar_cli.files.text import printable
 from lomar_cli.files.truth import Truth, read_truth
+from lomar_cli.files.updates import Updates
 from lomar_cli.stages.defender import flatten
 from lomar_cli.stages.poison import Knowledge, Poisoned, add, turn
 from lomar_cli.stages.truth_beside import truth_beside, truth_path
@@ -171,12 +172,18 @@ def _other(path: Path, found: Round, memory: int) -> tuple[Earlier, str, list[di
         ordered = dataclasses.replace(
             other.updates, tensors={n: other.updates.tensors[n] for n in found.head.shapes}
         )
-        scored = ordered.select([n for n in found.head.shapes if n not in found.head.buffers])
-        block = flatten(scored, np.arange(len(other.head.clients)))
-        if not np.isfinite(block).all():
-            raise InputError(f"{printable(str(path))}: holds NaN or infinity")
-        weights = other.head.num_examples.astype(np.float64)
-        return Earlier(other.head.clients, block, weights), other.sha256, other.provenance
+        ordered = dataclasses.replace(ordered, buffers=found.head.buffers)
+        earlier = as_earlier(ordered, printable(str(path)))
+        return earlier, other.sha256, other.provenance
+
+
+def as_earlier(updates: Updates, shown: str) -> Earlier:
+    """Another round's updates, in the order of the round's, as attackers look at it."""
+    scored = updates.scored()
+    block = flatten(scored, np.arange(len(updates.clients)))
+    if not np.isfinite(block).all():
+        raise InputError(f"{shown}: holds NaN or infinity")
+    return Earlier(updates.clients, block, updates.num_examples.astype(np.float64))
 
 
 def _earlier_truth(path: Path | None, found: Round) -> Truth:

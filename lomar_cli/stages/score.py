@@ -172,7 +172,7 @@ def screened_round(
     ``elsewhere`` is as for ``judge.prepare``.
     """
     names = chosen_layers(found.head, layers)
-    loss = _start_loss(found, beside, held_out, base_model)
+    loss = start_loss(found, beside, held_out, base_model)
     return prepare(
         found.updates,
         names,
@@ -188,7 +188,7 @@ def screened_round(
     )
 
 
-def _start_loss(
+def start_loss(
     found: Round, beside: Context, held_out: HeldOut | None, base_model: Path | None
 ) -> Loss | None:
     """The loss on held-out data, or None without any; the start model is read for it alone."""

@@ -11,9 +11,15 @@ import pytest
 from lomar_cli.cli.drill_table import print_drill
 from lomar_cli.engine.opened import local_engine
 from lomar_cli.errors import UsageError
-from lomar_cli.experiments.drill import Drill, Row, drill
+from lomar_cli.experiments.drill import Beside, drill
 from lomar_cli.experiments.drill_report import summary_table, write_drill
+from lomar_cli.experiments.drilled import Drill, Row
+from lomar_cli.files.scores import read_scores
+from lomar_cli.files.truth import read_truth
+from lomar_cli.learning.metrics import detection
 from lomar_cli.scoring.registry import METHODS
+from lomar_cli.stages.holdout import HeldOut
+from tests.commands import works
 from tests.making import tensors, write_round
 
 ROUND = Path(__file__).parent.parent.parent / "sample_data" / "digits-round.h5"
@@ -87,6 +93,47 @@ def test_all_methods_and_those_that_cannot_judge():
     assert not set(found.methods) & set(found.refused)
     with pytest.raises(UsageError, match="stands alone"):
         drill(ROUND, ["nan"], ["all", "lomar"], [0.1], [0], 2**31)
+
+
+def test_what_lies_beside_the_round_lets_more_be_tried(tmp_path):
+    names = [f"c{row}" for row in range(12)]
+    made = {name: 3 + array for name, array in tensors(12, seed=1).items()}
+    # Each client goes on as it went before, so that its history foretells it.
+    rounds = []
+    for number in (1, 2, 3):
+        slow = {name: array * 0.9**number for name, array in made.items()}
+        rounds.append(write_round(tmp_path / f"r{number}.h5", slow, names))
+    mean = {name: array.mean(axis=0, keepdims=True) for name, array in made.items()}
+    root = write_round(tmp_path / "root.h5", mean, ["own"])
+    wanted = (["sign-flip", "free-rider-replay"], None, [0.25], [0], 2**31)
+    alone = drill(rounds[2], *wanted)
+    assert not {"fldetector", "fltrust"} & set(alone.methods)
+    assert "free-rider-replay" in alone.not_run
+    found = drill(rounds[2], *wanted, beside=Beside(rounds[:2], root))
+    assert {"fldetector", "fltrust", "zeno-plus"} <= set(found.methods)
+    assert found.not_run == {}
+    assert found.mean("sign-flip", "fltrust", 0.25, "auc") == 1.0
+    shared = ["lomar", "krum"]
+    for one in (row for row in alone.rows if row.method in shared and row.attack == "sign-flip"):
+        assert one in found.rows
+
+
+def test_held_out_data(tmp_path):
+    split = tmp_path / "own.h5"
+    works("partition", "digits", "--clients", 1, "--samples-per-client", 60, "-o", split)
+    beside = Beside(held_out=HeldOut(split))
+    found = drill(ROUND, ["sign-flip"], ["zeno"], [0.25], [0], 2**31, beside=beside)
+    attacked, scores, truth = (tmp_path / name for name in ("a.h5", "s.csv", "t.json"))
+    turned = round(0.25 * found.clients)
+    works("attack", "sign-flip", ROUND, "--convert", turned, "-o", attacked, "--truth", truth)
+    works("score", attacked, "--method", "zeno", "--holdout", split, "-o", scores)
+    judged = read_scores(scores)
+    by_hand = detection(
+        judged.clients, judged.suspicion, judged.keep, set(read_truth(truth).malicious)
+    )
+    (row,) = found.rows
+    assert row.found == by_hand["found"] and row.false_alarms == by_hand["false_alarms"]
+    assert row.auc == pytest.approx(by_hand["auc"])
 
 
 def by_hand():
