@@ -198,6 +198,10 @@ def _new_file(stream: SteadyFile) -> h5py.File:
     access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V110)
     access.set_file_locking(False, True)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    # Whole chunks go to the file as they are, not by way of a cache.
+    settings = list(access.get_cache())
+    settings[2] = 0
+    access.set_cache(*settings)
     made = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     made.set_attr_phase_change(64, 0)
     made.set_obj_track_times(False)
