@@ -54,7 +54,7 @@ def command(
     Examples:
       lomar drill round.h5 -o drill
       lomar drill round.h5 -o drill --methods all --shares 10%,30% --seeds 5
-      lomar drill round-9.h5 -o drill --methods all --history round-8.h5 --root own.h5
+      lomar drill round-9.h5 -o drill --methods all --history rounds/ --root own.h5
       lomar drill round.h5 -o drill --cluster tcp://head:8786
     """
     from lomar_cli.cli.drill_table import print_drill

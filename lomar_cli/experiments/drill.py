@@ -82,21 +82,28 @@ class Beside:
         return [name for name, there in given.items() if there]
 
     def files(self) -> list[Path]:
+        """The files among them, those of folders of earlier rounds, too."""
         given = [*self.history, self.root, self.base_model]
         if self.held_out is not None:
-            given.append(self.held_out.split)
-        return [path for path in given if path is not None]
+            given += [self.held_out.split, self.held_out.data_file]
+        found = [path for path in given if path is not None]
+        inside = [sorted(path.iterdir()) if path.is_dir() else [path] for path in found]
+        return [path for paths in inside for path in paths if path.is_file()]
 
     def absolute(self) -> Beside:
+        def moved(path: Path | None) -> Path | None:
+            return None if path is None else path.absolute()
+
         held = self.held_out
         if held is not None:
-            held = replace(held, split=held.split.absolute())
-        return Beside(
-            [path.absolute() for path in self.history],
-            None if self.root is None else self.root.absolute(),
-            held,
-            None if self.base_model is None else self.base_model.absolute(),
-        )
+            held = replace(
+                held,
+                split=held.split.absolute(),
+                data_dir=moved(held.data_dir),
+                data_file=moved(held.data_file),
+            )
+        history = [path.absolute() for path in self.history]
+        return Beside(history, moved(self.root), held, moved(self.base_model))
 
 
 def drill(
@@ -132,7 +139,7 @@ def drill(
     engine = engine or local_engine(1)
     if engine.remote:
         path, beside = path.absolute(), beside.absolute()
-        check_files(engine, [path, *(one for one in beside.files() if one.is_file())])
+        check_files(engine, [path, *beside.files()])
     made: dict[str, Method] = {}
     refused: dict[str, str] = {}
     for name in methods:

@@ -88,7 +88,9 @@ def walk(
             if objects > MAX_OBJECTS:
                 raise InputError(f"{shown}: holds more than {MAX_OBJECTS:,} objects")
             # What is no text comes as the bytes that it is.
-            link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
+            if isinstance(name, bytes):
+                raise InputError(f"{named}: has a name that is no UTF-8, which is refused")
+            link = group.id.links.get_info(name.encode())
             if link.type != h5py.h5l.TYPE_HARD:
                 raise InputError(f"{named}: is a link, which is refused; store the data")
             item = group.get(name)

@@ -60,10 +60,12 @@ class ClientFiles:
             while True:
                 with _of_a_client():
                     found = next(stream, None)
-                    if found is None:
-                        break
+                if found is None:
+                    break
+                # What the first has none of, the operator may have mistyped.
+                first = first or chosen(found, layers, path)
+                with _of_a_client():
                     one = chosen(found, layers, path)
-                    first = first or one
                     compare(one, first, path, printable(self.files[0].name))
                 yield path, one
 

@@ -30,7 +30,7 @@ from lomar_cli.stages.direction import Direction
 from lomar_cli.stages.dump_shards import Target, check_name, left_over, targets
 from lomar_cli.stages.flat import Flat
 from lomar_cli.stages.held import Said
-from lomar_cli.stages.sift import Sifted, sift
+from lomar_cli.stages.sift import Sifted, Wanted, sift
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,16 @@ def dump(
     held = Said(base_model, differences, gradients)
     selection = selection or Selection()
     origin = _base(base_model, selection.layers, max_bytes)
+    beside = read_sidecar(weights) if weights is not None else None
     sifted: Sifted | None = None
     if skip_refused:
-        sifted = sift(paths, max_bytes, selection.layers, origin, client_pattern, advance, begin)
-        paths = sifted.files
-    clients = ClientFiles.find(paths, max_bytes, client_pattern)
+        given = None if beside is None else beside.num_examples
+        wanted = Wanted(max_bytes, selection.layers, origin, client_pattern, given)
+        sifted = sift(paths, wanted, advance, begin)
+        clients = sifted.clients
+    else:
+        clients = ClientFiles.find(paths, max_bytes, client_pattern)
     files = targets(output, len(clients.names), shard, force)
-    beside = read_sidecar(weights) if weights is not None else None
     _, first = next(iter(clients.read(max_bytes, selection.layers)))
     if base_model is not None and origin is not None:
         compare(origin, first, base_model, printable(clients.files[0].name), base=True)
@@ -118,7 +121,7 @@ def dump(
         inputs["base_model"] = head.base_sha256
     said = _said(head, held, selection, client_pattern, shard)
     if sifted is not None:
-        said["skipped"] = sorted(printable(path.stem, 60) for path in sifted.refused)
+        said["skipped"] = sifted.names
     scored = [name for name in head.shapes if name not in head.buffers]
     direction = Direction(
         None if base is None else {name: base[name] for name in scored}, gradients is not None
@@ -172,11 +175,9 @@ def dump(
     warnings = [*filter(None, told), *_warned(output, files)]
     written = [target.path for target in files]
     head = replace(head, num_examples=np.array(found, np.int64))
-    ignored = clients.ignored
     if sifted is not None:
-        ignored = sifted.ignored
-        warnings = [*filter(None, [sifted.warning()]), *warnings]
-    return Dumped(head, how, ignored, warnings, written)
+        warnings = [*sifted.warnings(), *warnings]
+    return Dumped(head, how, clients.ignored, warnings, written)
 
 
 def _digest(target: Target) -> str:

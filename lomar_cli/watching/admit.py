@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lomar_cli.errors import InputError, LomarError
+from lomar_cli.errors import InputError
 from lomar_cli.files.importers import registry
 from lomar_cli.files.text import name_fault, printable
 from lomar_cli.stages.client_files import compare
-from lomar_cli.stages.layout import Layout
+from lomar_cli.stages.layout import Layout, refusing
 from lomar_cli.watching.inbox import Seen
 
 # Room for the longest ending within the 255 bytes that a file's name may have.
@@ -46,10 +46,9 @@ def fault_of(seen: Seen, max_bytes: int) -> str | None:
 def read_layout(path: Path, max_bytes: int, base: Layout | None) -> Layout:
     """Read a client's file to its end; InputError for whatever is wrong with it.
 
-    ``base`` is what the base model looks like. A file that breaks its importer is set aside as any
-    other: it must not end the watch.
+    ``base`` is what the base model looks like.
     """
-    try:
+    with refusing(path):
         reader = registry.importer(path)
         if reader.clients(path, max_bytes) is not None:
             raise InputError("holds a round of many clients; here a file is one client's")
@@ -57,10 +56,3 @@ def read_layout(path: Path, max_bytes: int, base: Layout | None) -> Layout:
         if base is not None:
             compare(one, base.arrays, path, "the base model", base=True)
         return Layout.of(one)
-    except LomarError as error:
-        raise InputError(str(error).removeprefix(f"{printable(str(path))}: ")) from None
-    except MemoryError:
-        raise InputError("does not fit into memory; --max-bytes refuses it unread") from None
-    except Exception as error:
-        why = f"{type(error).__name__}: {printable(str(error), 200)}"
-        raise InputError(f"cannot be read, by a defect of lomar ({why})") from None

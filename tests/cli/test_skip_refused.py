@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 
+import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from lomar_cli.files.importers import npz
 from lomar_cli.files.round import open_round
 from tests.commands import refused, works
 from tests.making import read_updates, tensors, write_base, write_client, write_round
@@ -66,7 +70,8 @@ def test_one_client_stops_nobody(spoil, name, tmp_path):
     ran, clients, said = dumped(tmp_path, place)
     assert clients == [f"m{row}" for row in range(5)]
     np.testing.assert_array_equal(read_updates(tmp_path / "r.h5")["fc.weight"], made["fc.weight"])
-    assert f"skipped 1 of 6 files: {name}.npz (" in ran.stderr and said["skipped"] == [name]
+    assert f"{name}.npz: " in ran.stderr and "skipped 1 of 6 files" in ran.stderr
+    assert said["skipped"] == [name]
 
 
 def line(tmp_path):
@@ -85,13 +90,13 @@ def test_who_came_first_is_not_right_for_that(tmp_path):
         of_another_shape(place / f"{name}.npz")
     ran, clients, _ = dumped(tmp_path, place)
     assert clients == [f"m{row}" for row in range(5)]
-    assert "what 5 of 8 clients sent has" in ran.stderr
+    assert "what 5 of 8 files hold has" in ran.stderr
 
 
 def test_the_base_model_says_what_is_right(tmp_path):
     place, _ = folder(tmp_path, 3)
     base = write_base(tmp_path / "base.h5", {key: a[0] for key, a in tensors(1, seed=9).items()})
-    for name in ("a0", "a1", "a2"):
+    for name in ("a0", "a1"):
         of_another_shape(place / f"{name}.npz")
     ran = works("dump", place, "--base-model", base, "--skip-refused", "-o", tmp_path / "r.h5")
     assert "the base model has" in ran.stderr and "3 clients" in ran.stdout + ran.stderr
@@ -110,7 +115,7 @@ def test_a_file_may_not_take_another_clients_name(tmp_path):
     write_client(place / "a.npz", {**tensors(2), "client_ids": np.array(["new", "m2"])})
     ran, clients, _ = dumped(tmp_path, place)
     assert clients == ["m0", "m1", "m2", "m3"]
-    assert "a.npz (names a client 'm2', as m2.npz does)" in ran.stderr
+    assert "a.npz: another file is of the client 'm2', too" in ran.stderr
 
 
 def test_names_are_escaped(tmp_path):
@@ -144,4 +149,118 @@ def test_a_file_of_many_clients_is_taken_or_left(tmp_path):
     write_client(place / "x.npz", {**tensors(2), "client_ids": np.array(["new", "newer"])})
     write_client(place / "y.npz", {**tensors(2), "client_ids": np.array(["twice", "twice"])})
     ran, clients, _ = dumped(tmp_path, place)
-    assert clients == ["m0", "m1", "new", "newer"] and "y.npz (" in ran.stderr
+    assert clients == ["m0", "m1", "new", "newer"] and "y.npz: " in ran.stderr
+
+
+def test_two_files_of_one_client_are_nobodys(tmp_path):
+    place, made = folder(tmp_path, 4)
+    save_file({key: array[1] for key, array in made.items()}, place / "m1.safetensors")
+    ran, clients, said = dumped(tmp_path, place)
+    assert clients == ["m0", "m2", "m3"] and said["skipped"] == ["m1", "m1"]
+    assert ran.stderr.count("another file is of the client 'm1', too") == 2
+
+
+def test_files_that_claim_the_same_clients_are_all_refused(tmp_path):
+    place, _ = folder(tmp_path, 5)
+    for name in ("x", "y"):
+        write_client(place / f"{name}.npz", {**tensors(1), "client_ids": np.array(["shared"])})
+    _, clients, said = dumped(tmp_path, place)
+    assert clients == [f"m{row}" for row in range(5)] and said["skipped"] == ["x", "y"]
+
+
+def test_a_name_that_the_pattern_does_not_find(tmp_path):
+    place, _ = folder(tmp_path, 3, ["site-0", "site-1", "evil"])
+    many = {**tensors(2), "client_ids": np.array(["p", "q"])}
+    write_client(place / "many.npz", many)
+    ran, clients, _ = dumped(tmp_path, place, "--client-pattern", r"site-(\d+)")
+    assert sorted(clients) == ["0", "1", "p", "q"] and "finds nothing in" in ran.stderr
+
+
+def test_a_stranger_to_the_weights(tmp_path):
+    place, _ = folder(tmp_path, 3)
+    counted_alone(place / "m3.npz")
+    counted_alone(place / "stranger.npz")
+    weights = tmp_path / "w.csv"
+    weights.write_text("client,num_examples\n" + "".join(f"m{row},{row + 1}\n" for row in range(4)))
+    ran, clients, _ = dumped(tmp_path, place, "--weights", weights)
+    # Whether a file counts its samples does not matter where they are counted elsewhere.
+    assert clients == ["m0", "m1", "m2", "m3"] and "no line for client 'stranger'" in ran.stderr
+    with open_round(tmp_path / "r.h5") as found:
+        assert found.head.num_examples.tolist() == [1, 2, 3, 4]
+
+
+def test_as_many_of_one_kind_as_of_another(tmp_path):
+    place, _ = folder(tmp_path, 3)
+    for name in ("a0", "a1", "a2"):
+        counted_alone(place / f"{name}.npz")
+    refused(tmp_path, 3, ["nobody can say what is right"], *line(tmp_path), "--skip-refused")
+
+
+def test_two_small_files_do_not_outvote_one_of_many_clients(tmp_path):
+    place = tmp_path / "clients"
+    place.mkdir()
+    names = np.array([f"h{row}" for row in range(20)])
+    write_client(place / "honest.npz", {**tensors(20), "client_ids": names})
+    for name in ("a", "b"):
+        of_another_shape(place / f"{name}.npz")
+    refused(tmp_path, 3, ["nobody can say what is right"], *line(tmp_path), "--skip-refused")
+
+
+def test_clients_of_a_file_must_be_alike(tmp_path):
+    place, made = folder(tmp_path, 3)
+    with h5py.File(place / "x.h5", "w") as handle:
+        for name, shape in (("p", (3, 4)), ("q", (4, 4))):
+            handle[f"clients/{name}/fc.weight"] = np.zeros(made["fc.weight"].shape[1:], "f4")
+            handle[f"clients/{name}/fc.bias"] = np.zeros(shape[0], "f4")
+    ran, clients, _ = dumped(tmp_path, place)
+    assert clients == ["m0", "m1", "m2"] and "its first client has" in ran.stderr
+
+
+def test_names_of_hdf5_that_are_no_text(tmp_path):
+    place, _ = folder(tmp_path, 3)
+    with h5py.File(place / "x.h5", "w") as handle:
+        handle[b"\xff\xfe"] = np.ones(3)
+    ran, clients, _ = dumped(tmp_path, place)
+    assert clients == ["m0", "m1", "m2"] and "no UTF-8" in ran.stderr
+
+
+def test_an_importer_that_breaks_stops_nobody(tmp_path, monkeypatch):
+    place, _ = folder(tmp_path, 4)
+    reads = npz.read
+
+    def read(path, max_bytes):
+        if path.stem == "m1":
+            raise MemoryError
+        if path.stem == "m2":
+            raise RuntimeError("what?")
+        return reads(path, max_bytes)
+
+    monkeypatch.setattr(npz, "read", read)
+    for name in ("m4", "m5"):
+        shutil.copy(place / "m0.npz", place / f"{name}.npz")
+    ran, clients, _ = dumped(tmp_path, place)
+    assert clients == ["m0", "m3", "m4", "m5"]
+    assert "does not fit into memory" in ran.stderr and "RuntimeError: what?" in ran.stderr
+
+
+def test_layers_alone_are_compared(tmp_path):
+    place, _ = folder(tmp_path, 3)
+    more = {key: array[0] for key, array in tensors(1).items()}
+    np.savez(place / "m3.npz", **more, extra=np.zeros(3, "f4"))
+    _, clients, _ = dumped(tmp_path, place, "--layers", "fc.*")
+    assert clients == ["m0", "m1", "m2", "m3"]
+
+
+def test_a_mistyped_layer_is_not_the_clients_fault(tmp_path):
+    folder(tmp_path, 3)
+    ran = refused(tmp_path, 3, ["nothing matches 'fv.*'"], *line(tmp_path), "--layers", "fv.*")
+    assert "--skip-refused" not in ran.stderr
+
+
+def test_all_are_told(tmp_path):
+    place, _ = folder(tmp_path, 12)
+    for row in range(8):
+        lying(place / f"x{row}.npz")
+    ran, _, said = dumped(tmp_path, place)
+    assert all(f"x{row}.npz: " in ran.stderr for row in range(8))
+    assert said["skipped"] == [f"x{row}" for row in range(8)]

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lomar_cli.cli.drill_table import print_drill
@@ -96,13 +97,25 @@ def test_all_methods_and_those_that_cannot_judge():
 
 
 def test_what_lies_beside_the_round_lets_more_be_tried(tmp_path):
-    names = [f"c{row}" for row in range(12)]
+    names = np.array([f"c{row}" for row in range(12)])
     made = {name: 3 + array for name, array in tensors(12, seed=1).items()}
     # Each client goes on as it went before, so that its history foretells it.
     rounds = []
     for number in (1, 2, 3):
         slow = {name: array * 0.9**number for name, array in made.items()}
-        rounds.append(write_round(tmp_path / f"r{number}.h5", slow, names))
+        np.savez(tmp_path / "sent.npz", **slow, client_ids=names)
+        rounds.append(tmp_path / f"r{number}.h5")
+        layer = ("--output-layer", "fc.weight", "--label-axis", 0)
+        works(
+            "dump",
+            tmp_path / "sent.npz",
+            "--differences",
+            *layer,
+            "--round",
+            number,
+            "-o",
+            rounds[-1],
+        )
     mean = {name: array.mean(axis=0, keepdims=True) for name, array in made.items()}
     root = write_round(tmp_path / "root.h5", mean, ["own"])
     wanted = (["sign-flip", "free-rider-replay"], None, [0.25], [0], 2**31)
@@ -114,8 +127,23 @@ def test_what_lies_beside_the_round_lets_more_be_tried(tmp_path):
     assert found.not_run == {}
     assert found.mean("sign-flip", "fltrust", 0.25, "auc") == 1.0
     shared = ["lomar", "krum"]
+    replayed = ("free-rider-replay", rounds[2], "--replay", rounds[1])
+    by_hand = judged_by_commands(tmp_path, 3, replayed, "--method", "krum")
+    (row,) = (r for r in found.rows if (r.attack, r.method) == ("free-rider-replay", "krum"))
+    assert (row.found, row.false_alarms) == (by_hand["found"], by_hand["false_alarms"])
+    assert row.auc == pytest.approx(by_hand["auc"])
     for one in (row for row in alone.rows if row.method in shared and row.attack == "sign-flip"):
         assert one in found.rows
+
+
+def judged_by_commands(folder, turned, attack, *judging):
+    """The same by ``attack`` and ``score``, a file each."""
+    attacked, scores, truth = (folder / name for name in ("a.h5", "s.csv", "t.json"))
+    works("attack", *attack, "--convert", turned, "-o", attacked, "--truth", truth)
+    works("score", attacked, *judging, "-o", scores)
+    judged = read_scores(scores)
+    malicious = set(read_truth(truth).malicious)
+    return detection(judged.clients, judged.suspicion, judged.keep, malicious)
 
 
 def test_held_out_data(tmp_path):
@@ -123,14 +151,9 @@ def test_held_out_data(tmp_path):
     works("partition", "digits", "--clients", 1, "--samples-per-client", 60, "-o", split)
     beside = Beside(held_out=HeldOut(split))
     found = drill(ROUND, ["sign-flip"], ["zeno"], [0.25], [0], 2**31, beside=beside)
-    attacked, scores, truth = (tmp_path / name for name in ("a.h5", "s.csv", "t.json"))
+    judging = ("--method", "zeno", "--holdout", split)
     turned = round(0.25 * found.clients)
-    works("attack", "sign-flip", ROUND, "--convert", turned, "-o", attacked, "--truth", truth)
-    works("score", attacked, "--method", "zeno", "--holdout", split, "-o", scores)
-    judged = read_scores(scores)
-    by_hand = detection(
-        judged.clients, judged.suspicion, judged.keep, set(read_truth(truth).malicious)
-    )
+    by_hand = judged_by_commands(tmp_path, turned, ("sign-flip", ROUND), *judging)
     (row,) = found.rows
     assert row.found == by_hand["found"] and row.false_alarms == by_hand["false_alarms"]
     assert row.auc == pytest.approx(by_hand["auc"])

@@ -66,8 +66,9 @@ def find_clients(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-            taken = [p for p in inside if _is_client(p)]
-            ignored.extend(p for p in inside if p not in taken)
+            clients = [_is_client(p) for p in inside]
+            taken = [p for p, is_one in zip(inside, clients, strict=True) if is_one]
+            ignored.extend(p for p, is_one in zip(inside, clients, strict=True) if not is_one)
             if not taken:
                 raise InputError(
                     f"{printable(str(path))}: holds no client files ({', '.join(ENDINGS[:6])})"
@@ -119,7 +120,12 @@ def _recognised(path: Path) -> Importer | None:
 def _is_client(path: Path) -> bool:
     if not path.is_file():
         return False
-    return path.suffix.lower() in ENDINGS or _recognised(path) is not None
+    if path.suffix.lower() in ENDINGS:
+        return True
+    try:
+        return _recognised(path) is not None
+    except InputError:
+        return True  # Whoever reads it says what is wrong.
 
 
 def _advice(path: Path) -> str:
