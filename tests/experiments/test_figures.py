@@ -48,6 +48,29 @@ def test_two_axes_have_a_panel_for_every_value_of_the_other(tmp_path):
     assert (len(by_tau), len(by_lambda)) == (6, 4)
 
 
+def test_more_defenses_than_lines_can_be_told_apart(tmp_path):
+    many = [{"name": f"D{row}", "method": "lomar"} for row in range(12)]
+    plan = made.plan(
+        [made.setting("MNIST", {"malicious": ["10%", "40%"]}, imbalance=[0.0, 0.5])],
+        [*many, {"name": "LoMar", "method": "lomar"}, made.DEFENSES[-1]],
+    )
+    found = drawn(tmp_path, plan, _scored)
+    assert not [name for name in found if name.startswith(("by-tau", "by-lambda"))]
+    overall, source = shown(found["by-place-mnist-label-flip-pure-1-7"])
+    assert [tick.get_text() for tick in overall.get_xticklabels()][:2] == [
+        "lambda 0\ntau 10%",
+        "lambda 0\ntau 40%",
+    ]
+    # A row a defense, in order; the mean over seeds 0 and 1.
+    assert len(overall.texts) == 4 * 14
+    assert [text.get_text() for text in overall.texts[4 * 11 : 4 * 12 + 1]] == ["0.55"] * 4 + [
+        "0.85"
+    ]
+    assert source.texts[0].get_text() in ("0.27", "0.28")
+    histograms = [len(shown(found[name])) for name in ("scores-mnist", "scores-mnist-2")]
+    assert histograms == [4 * 8, 4 * 5]
+
+
 def test_the_clean_run_is_drawn_at_every_share(tmp_path):
     found = drawn(tmp_path, made.plan([made.setting("M", {"malicious": ["10%", "40%"]})]))
     (clean,) = [line for line in shown(found["by-tau"])[0].lines if line.get_label() == "No attack"]

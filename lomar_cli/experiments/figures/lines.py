@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lomar_cli.experiments.figures.heat import Panel, heat_maps
 from lomar_cli.experiments.results import Group, Place, Results, deviation, unique
 from lomar_cli.plots.canvas import (
     NAMES,
@@ -38,6 +39,8 @@ class Axis:
         return f"{self.name} {_share(place) if self.name == 'tau' else f'{self.of(place):g}'}"
 
 
+# So many lines can be told apart.
+MANY = 12
 LAMBDA = Axis("lambda", "imbalance lambda", lambda place: place.imbalance)
 TAU = Axis("tau", "share of malicious clients tau", lambda place: place.share)
 
@@ -48,7 +51,13 @@ def measured(groups: Sequence[Group]) -> list[str]:
 
 
 def along_axes(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
-    """Accuracy against tau and against lambda; the other axis makes further panels, never less."""
+    """Accuracy against tau and against lambda; the other axis makes further panels, never less.
+
+    More defenses than lines can be told apart are a heat map over both.
+    """
+    if len(looks) > MANY:
+        yield from _as_maps(results)
+        return
     for axis, other in ((TAU, LAMBDA), (LAMBDA, TAU)):
         simple: list[list[Place]] = []
         for setting in results.settings:
@@ -64,6 +73,32 @@ def along_axes(results: Results, looks: dict[str, Style]) -> Iterator[Drawn]:
                     simple.append(mine)
         if simple:
             yield _stacked(results, looks, simple, axis)
+
+
+def _as_maps(results: Results) -> Iterator[Drawn]:
+    """A row a defense, a column a place; overall and source accuracy beside each other."""
+    for setting in results.settings:
+        places = results.attacked(setting)
+        for kind in unique((p.attack, p.flips) for p in places if p.attacked):
+            mine = [p for p in places if (p.attack, p.flips) == kind]
+            if len(mine) < 2:
+                continue
+            axes = [axis for axis in (LAMBDA, TAU) if len({axis.of(p) for p in mine}) > 1]
+            columns = ["\n".join(axis.said(place) for axis in axes) for place in mine]
+            made = []
+            for measure in measured([group for place in mine for group in results.at(place)]):
+                cells: list[list[float | None]] = []
+                for name in results.defenses:
+                    there = [_group(results, place, name) for place in mine]
+                    cells.append([group.mean(measure) if group else None for group in there])
+                made.append(Panel(NAMES[measure], cells))
+            figure = heat_maps(made, results.defenses, columns, cell=(0.95, 0.3))
+            name = f"by-place-{tag(setting)}-{tag(kind[0])}"
+            yield name, f"{setting}, {kind[0]}: accuracy of every defense", figure
+
+
+def _group(results: Results, place: Place, defense: str) -> Group | None:
+    return next((g for g in results.at(place) if g.point.defense == defense), None)
 
 
 def _stacked(

@@ -27,6 +27,7 @@ GRID = np.linspace(0, 1, 201)
 # Clients that were set aside have the largest float as their suspicion: no histogram holds it.
 ASIDE = 1e100
 ACROSS = 4
+BESIDE = 8
 NAMED = 5
 
 
@@ -90,7 +91,10 @@ def mean_roc(one: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def distributions(results: Results) -> Iterator[Drawn]:
-    """Suspicions of honest and malicious clients: a row a place, a column a defense."""
+    """Suspicions of honest and malicious clients: a row a place, a column a defense.
+
+    Of many defenses some stand in a figure of their own.
+    """
     for setting in results.settings:
         places = [place for place in results.places(setting) if _scored(results, place)]
         if not places:
@@ -100,26 +104,34 @@ def distributions(results: Results) -> Iterator[Drawn]:
             for name in results.defenses
             if any(name == g.point.defense for p in places for g in _scored(results, p))
         ]
-        figure, grid = panels(len(places), len(names), 2.5, 1.9)
-        for row, place in zip(grid, places, strict=True):
-            there = {group.point.defense: group for group in _scored(results, place)}
-            for axes, name in zip(row, names, strict=True):
-                if name not in there:
-                    axes.set_visible(False)
-                    continue
-                _histogram(axes, _lists(there[name]))
-            row[0].set_ylabel(place.label.replace(", ", "\n"), fontsize=7.5)
-        for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(name, fontsize=9.5)
-        for axes in grid[-1]:
-            axes.set_xlabel("suspicion")
-        figure.supylabel("share of each kind", fontsize=8)
-        legend(figure, [axes for row in grid for axes in row])
-        caption = (
-            f"{setting}: suspicion of honest and malicious clients, all seeds, as shares of each; "
-            "what lies far outside is counted in the outermost bars"
-        )
-        yield f"scores-{tag(setting)}", caption, figure
+        for at in range(0, len(names), BESIDE):
+            yield _distributions(results, setting, places, names[at : at + BESIDE])
+
+
+def _distributions(
+    results: Results, setting: str, places: Sequence[Place], names: Sequence[str]
+) -> Drawn:
+    """One figure of some defenses."""
+    figure, grid = panels(len(places), len(names), 2.5, 1.9)
+    for row, place in zip(grid, places, strict=True):
+        there = {group.point.defense: group for group in _scored(results, place)}
+        for axes, name in zip(row, names, strict=True):
+            if name not in there:
+                axes.set_visible(False)
+                continue
+            _histogram(axes, _lists(there[name]))
+        row[0].set_ylabel(place.label.replace(", ", "\n"), fontsize=7.5)
+    for axes, name in zip(grid[0], names, strict=True):
+        axes.set_title(name, fontsize=9.5)
+    for axes in grid[-1]:
+        axes.set_xlabel("suspicion")
+    figure.supylabel("share of each kind", fontsize=8)
+    legend(figure, [axes for row in grid for axes in row])
+    caption = (
+        f"{setting}: suspicion of honest and malicious clients, all seeds, as shares of each; "
+        "what lies far outside is counted in the outermost bars"
+    )
+    return f"scores-{tag(setting)}", caption, figure
 
 
 def _histogram(axes: Axes, lists: Sequence[dict[str, Any]]) -> None:
