@@ -241,7 +241,11 @@ def _one(path: Path, copy: Copy, made: dict[str, Method], memory: int, beside: B
                 memory,
             )
         except LomarError as error:
-            return [Row(attack, share, seed, name, None, None, None, str(error)) for name in made]
+            here = ""
+            if "replay" in round_attack(attack).takes and not context.history:
+                here = " (in a drill: --history ROUND)"
+            reason = f"{error}{here}"
+            return [Row(attack, share, seed, name, None, None, None, reason) for name in made]
         verdicts = _judge(_screened(found, done.updates, context, beside, memory), made)
     rows = []
     for name, verdict in verdicts.items():
