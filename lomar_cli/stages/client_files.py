@@ -34,6 +34,7 @@ class ClientFiles:
         expression ``pattern`` finds in the file's path; clients of a file that names them keep
         their names.
         """
+        check_pattern(pattern)
         files, ignored = registry.find_clients(paths)
         names: list[str] = []
         for path in files:
@@ -184,6 +185,12 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise UsageError(
             f"--client-pattern {printable(pattern)}: is no regular expression ({error})"
         ) from None
+
+
+def check_pattern(pattern: str | None) -> None:
+    """UsageError for what is no regular expression."""
+    if pattern is not None:
+        _compiled(pattern)
 
 
 def client_name(path: Path, pattern: str | None) -> str:

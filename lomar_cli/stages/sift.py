@@ -12,7 +12,13 @@ from lomar_cli.files.importers import registry
 from lomar_cli.files.importers.base import One
 from lomar_cli.files.round import check_clients
 from lomar_cli.files.text import printable
-from lomar_cli.stages.client_files import ClientFiles, chosen, client_name, compare
+from lomar_cli.stages.client_files import (
+    ClientFiles,
+    check_pattern,
+    chosen,
+    client_name,
+    compare,
+)
 from lomar_cli.stages.layout import Layout, refusing, unlike
 
 # So many of the refused are told one by one.
@@ -87,6 +93,7 @@ def sift(
     names its clients itself. InputError unless more than half of the files, and of the clients in
     those that could be read, are left: otherwise nobody can say what is right.
     """
+    check_pattern(wanted.pattern)
     files, ignored = registry.find_clients(paths)
     files = list(dict.fromkeys(files))
     refused: dict[Path, str] = {}

@@ -176,6 +176,13 @@ def test_a_name_that_the_pattern_does_not_find(tmp_path):
     assert sorted(clients) == ["0", "1", "p", "q"] and "finds nothing in" in ran.stderr
 
 
+def test_a_pattern_that_is_none(tmp_path):
+    folder(tmp_path, 2)
+    for more in ((), ("--skip-refused",)):
+        pattern = ("--client-pattern", "site-(")
+        refused(tmp_path, 2, ["is no regular expression"], *line(tmp_path), *pattern, *more)
+
+
 def test_a_stranger_to_the_weights(tmp_path):
     place, _ = folder(tmp_path, 3)
     counted_alone(place / "m3.npz")
