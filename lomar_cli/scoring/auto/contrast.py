@@ -9,6 +9,7 @@ fitted; and a client's one major class, whose own mean differs from the common o
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ _HOLDS, _SOME = 6.0, 2.0
 _TINY = 1e-12
 _FLOOR = 0.05
 _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
+# What is left is cut at so many spreads, and asked for a common course with so many pairs at least.
+_CUT, _LEAST_PAIRS = 3.0, 20
+_LEAST_HOLDERS = 8
 
 
 class Contrasts(NamedTuple):
@@ -66,10 +70,58 @@ def contrasts(content: Array, rest: Array, trusted: Mask, compared: Mask) -> Con
 
 def noise_units(content: Array, held: Array, noise: Array, trusted: Mask) -> Array:
     """A column's noise (R,), in units of a row's: what a robust fit on the held classes leaves."""
+    _, units = _leavings(content, held, noise, trusted)
+    found: Array = np.sqrt((units**2).mean(axis=0)) + _TINY
+    return found
+
+
+def otherwise(content: Array, rest: Array, trusted: Mask, compared: Mask) -> float:
+    """How much of a common course what ``compared`` labels (R,) leave has, beside chance's.
+
+    Noise has none: the first principal component then takes a share that the Marchenko-Pastur law
+    tells, and 1 is that. Where clients differ in more than their labels (other cameras, other
+    people), all that they leave moves with it, from label to label.
+    """
+    held = np.maximum(np.einsum("nll->nl", content), 0.0)
+    noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
+    left, units = _leavings(content, held, noise, trusted)
+    pairs = compared[:, None] & compared[None, :] & ~np.eye(len(compared), dtype=bool)
+    if pairs.sum() < _LEAST_PAIRS:
+        return 0.0
+    x = np.clip(left[:, pairs] / units[pairs], -_CUT, _CUT)
+    squares = np.linalg.svd(x - np.median(x, axis=0), compute_uv=False) ** 2
+    chance = (1 + math.sqrt(x.shape[1] / len(x))) ** 2 / x.shape[1]
+    return float(squares[0] / (squares.sum() + _TINY) / chance)
+
+
+def told_apart(content: Array, claims: Array, trusted: Mask, faint: float) -> float:
+    """How many times its own spread what holders have of a label is, in the best quarter of labels.
+
+    From the contents (n, R, R) and what clients say (n, R).
+    """
+    ratios = []
+    for label in range(content.shape[1]):
+        said = claims[:, label]
+        holders = trusted & (said > faint * claims.max(axis=1)) & (said > 0)
+        if holders.sum() < _LEAST_HOLDERS:
+            continue
+        own, said = content[holders, label, label], said[holders]
+        expected = float(np.median(own / said)) * said
+        spread = 1.4826 * float(np.median(np.abs(own - expected))) + _TINY
+        ratios.append(float(np.median(expected)) / spread)
+    return float(np.quantile(ratios, 0.75)) if ratios else 0.0
+
+
+def _leavings(content: Array, held: Array, noise: Array, trusted: Mask) -> tuple[Array, Array]:
+    """What robust fits on the held classes leave of the contents of ``trusted``, in noise.
+
+    (n', R, R), and its spread (R, R).
+    """
     labels = content.shape[1]
     root = np.sqrt(noise[trusted])
     x = held[trusted][:, None, :] / root[:, :, None]
     units = np.zeros((labels, labels))
+    leavings = np.zeros((len(root), labels, labels))
     for row in range(labels):
         xr = x[:, row]
         for column in range(labels):
@@ -82,8 +134,8 @@ def noise_units(content: Array, held: Array, noise: Array, trusted: Mask) -> Arr
                 spread = 1.4826 * float(np.median(np.abs(left))) + _TINY
                 weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
             units[row, column] = spread
-    found: Array = np.sqrt((units**2).mean(axis=0)) + _TINY
-    return found
+            leavings[:, row, column] = left
+    return leavings, units
 
 
 def _expected(x: Array, y: Array, trusted: Mask) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
-from lomar_cli.scoring.auto.contrast import Contrasts, contrasts
+from lomar_cli.scoring.auto.contrast import Contrasts, contrasts, otherwise, told_apart
 from lomar_cli.scoring.auto.evidence import LEAST_CLIENTS, evidence, level
 from lomar_cli.scoring.auto.gaps import told
 from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
@@ -23,6 +23,14 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 # log10 of the chance at which a pair is found guilty, at a false alarm of 0.01.
 _GATE = -6.0
+# Where clients' data differ in more than their labels (``contrast.otherwise``: 2.3 at most where
+# they do not), and labels are told apart no better than a few times their noise (where they are, as
+# in KDD Cup 99, all that is left has a common course), the z of honest clients are wider. Divided
+# by this they come to 10^-3.8, in one round of 96 to 10^-6.
+_COURSE, _TOLD_APART, _WIDE, _WIDE_GATE = 2.5, 5.0, 1.5, -4.5
+# Theirs tail off; those of flippers stand together: of whose z is above the first, so many at least
+# are above the second.
+_SOMEWHAT, _CLEARLY, _TOGETHER = 1.0, 2.0, 0.67
 # So much of it beyond that of every pair that shares neither label with it is enough, too, where
 # there are so many of these: in a round with less noise than is allowed for, all others show it.
 _BEYOND, _ENOUGH = -4.5, 20
@@ -206,6 +214,7 @@ class _Round:
             found[:, [*unsettled, *(pair.source for pair in pairs)]] = 0.0
             g, s = _at(found, found.argmin())
             guilty = self._is_guilty(found, pairs, g, s)
+            guilty = guilty and self._is_enough(contrast, pairs, g, s)
             # Where many pairs have evidence it is not the flips of one that bend the fit.
             if not guilty and (found[g, s] > _SUSPECT or not self.believed):
                 break
@@ -238,6 +247,27 @@ class _Round:
         apart[:, [s, *(pair.source for pair in before)]] = False
         beyond = found[g, s] - found[apart].min(initial=0.0)
         return bool(apart.sum() >= _ENOUGH and beyond <= _BEYOND + self.strict)
+
+    def _is_enough(self, contrast: Contrasts, before: list[_Pair], g: int, s: int) -> bool:
+        """Whether the evidence of a pair holds where honest clients' z may be wider, too."""
+        rows = self._fit(before)
+        own = contrast.z[rows][:, g, s]
+        if (own > _CLEARLY).sum() >= _TOGETHER * (own > _SOMEWHAT).sum():
+            return True
+        wide = Contrasts(contrast.z / _WIDE, contrast.below / _WIDE)
+        if self._evidence(wide, rows)[g, s] <= _WIDE_GATE + self.strict:
+            return True
+        return not self._differ_otherwise(g, s)
+
+    def _differ_otherwise(self, g: int, s: int) -> bool:
+        """Whether clients differ in more than their labels, which labels g and s leave alone."""
+        others = self.compared.copy()
+        others[[g, s]] = False
+        content = unmix(self.rows, self.trusted)
+        if otherwise(content, self.rows.rest, self.trusted, others) <= _COURSE:
+            return False
+        claims = self.rows.claims
+        return told_apart(content, claims, self.trusted, self.rows.faint) <= _TOLD_APART
 
     def _is_sure(self, without: Contrasts, rows: Mask, pair: _Pair) -> bool:
         """Whether ``rows`` bear out a suspicion where the suspects are not among the fitted."""

@@ -6,6 +6,7 @@ import functools
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from lomar_cli.data import partition, registry
 from lomar_cli.files.updates import OutputLayer, Updates
@@ -22,17 +23,18 @@ def data_of(name):
     return registry.load(name, None)
 
 
-def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False):
+def digits(scheme, seed=1, honest=100, samples=60, flips=(), attackers=0, each=False, turned=0):
     """Clients of the digits; the rest is as for ``trained``."""
-    return trained("digits", scheme, seed, honest, samples, flips, attackers, each)
+    return trained("digits", scheme, seed, honest, samples, flips, attackers, each, turned)
 
 
 @functools.lru_cache(maxsize=32)
-def trained(source, scheme, seed, honest, samples, flips=(), attackers=0, each=False):
+def trained(source, scheme, seed, honest, samples, flips=(), attackers=0, each=False, turned=0):
     """Clients of a data set after 5 epochs from zero, and who of them flipped anything (n,).
 
     ``scheme`` is a lambda or "dirichletALPHA"; ``flips`` are (source, target) pairs that the last
-    ``attackers`` clients do to their ordinary samples: all of them, or in turn (``each``).
+    ``attackers`` clients do to their ordinary samples: all of them, or in turn (``each``). Each
+    client's pictures are ``turned`` by an angle of its own, up to so many degrees either way.
     """
     data, count = data_of(source), honest + attackers
     rng = np.random.default_rng([seed, 77])
@@ -49,12 +51,30 @@ def trained(source, scheme, seed, honest, samples, flips=(), attackers=0, each=F
                 labels[data.y_train[own] == source] = target
             bad[i] = bool((labels != data.y_train[own]).any())
         clients.append(ClientData(f"c{i:03d}", own, labels))
+    if turned:
+        data, clients = _turned(data, clients, turned, rng)
     training = Training(epochs=5, batch_size=20, lr=0.01, seed=seed)
     made = [group for _, group in logistic.train(data, logistic.initial(data), clients, training)]
     tensors = {name: np.concatenate([group[name] for group in made]) for name in made[0]}
     names = [client.client for client in clients]
     labels = list(data.labels)
     return Updates(names, np.full(count, samples), tensors, logistic.OUTPUT, labels), bad
+
+
+def _turned(data, clients, most, rng):
+    """The clients' own samples as a data set, each client's turned by its angle."""
+    rows = []
+    for client, angle in zip(clients, rng.uniform(-most, most, len(clients)), strict=True):
+        x = data.x_train[client.samples].reshape(-1, *data.shape[-2:]).astype(float)
+        seen = ndimage.rotate(x, angle, axes=(1, 2), reshape=False, order=1)
+        rows.append(seen.reshape(len(x), -1).astype(data.x_train.dtype))
+    starts = np.cumsum([0, *map(len, rows)])
+    moved = [
+        replace(client, samples=np.arange(start, stop))
+        for client, start, stop in zip(clients, starts, starts[1:], strict=False)
+    ]
+    labels = np.concatenate([data.y_train[client.samples] for client in clients])
+    return replace(data, x_train=np.concatenate(rows), y_train=labels), moved
 
 
 def pure(source, target, count, samples=60, seed=1):

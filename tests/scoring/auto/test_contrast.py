@@ -197,3 +197,45 @@ def test_what_holders_send_does_not_hide_what_a_class_looks_like():
         everybody = np.ones(120, bool)
         found = contrast.contrasts(a, rest, everybody, np.ones(4, bool))
         assert evidence(found, everybody).min() > -2
+
+
+def common_course(strength, seed=0, count=120, labels=8):
+    """Clients' contents, each moved along one direction of all pairs, by an amount of its own."""
+    a, rest = content(seed, count, labels)
+    rng = np.random.default_rng(seed + 100)
+    amounts, course = rng.uniform(-1, 1, count), rng.standard_normal((labels, labels))
+    moved = strength * 0.02 * amounts[:, None, None] * course
+    return a + moved * np.sqrt(rest)[:, :, None], rest
+
+
+def test_what_clients_differ_in_otherwise_shows_in_a_common_course():
+    everybody, compared = np.ones(120, bool), np.ones(8, bool)
+    found = [contrast.otherwise(*common_course(s), everybody, compared) for s in (0, 1, 3)]
+    # Noise alone takes about the share that it is measured by.
+    assert 0.7 < found[0] < 1.4
+    assert found[0] < found[1] < found[2]
+    assert found[2] > 3
+    # Labels that are not compared have no say, and too few pairs none either.
+    a, rest = common_course(0)
+    a[:, 3] += 5 * np.random.default_rng(1).standard_normal((120, 1))
+    assert contrast.otherwise(a, rest, everybody, np.arange(8) != 3) < 1.4
+    assert contrast.otherwise(a, rest, everybody, np.arange(8) < 4) == 0.0
+    # Nor who is not trusted.
+    a, rest = common_course(0)
+    a[:20] += common_course(30)[0][:20]
+    assert contrast.otherwise(a, rest, np.arange(120) >= 20, compared) < 1.4
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.02, 0.1])
+def test_how_well_labels_are_told_apart_is_signal_over_noise(noise):
+    rng = np.random.default_rng(0)
+    claims = np.full((200, 6), 0.5)
+    a = np.zeros((200, 6, 6))
+    a[:, range(6), range(6)] = 0.25 + noise * rng.standard_normal((200, 6))
+    found = contrast.told_apart(a, claims, np.ones(200, bool), 0.03)
+    assert found == pytest.approx(0.25 / noise, rel=0.15)
+    # A label that fewer than eight hold is not asked.
+    claims[7:, 0] = 0.0
+    a[:7, 0, 0] = 40.0
+    again = contrast.told_apart(a, claims, np.ones(200, bool), 0.03)
+    assert again == pytest.approx(0.25 / noise, rel=0.15)

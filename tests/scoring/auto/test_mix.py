@@ -127,6 +127,15 @@ def test_honest_rounds_are_left_alone(scheme):
         assert (sight.suspicion <= 1).all() and not sight.words
 
 
+@pytest.mark.parametrize("seed", [2, 4])
+def test_pictures_that_each_client_turns_its_own_way(seed):
+    """Honest clients' labels then look a little like others': nobody is guilty of that."""
+    sight, flagged = flags(digits("0", seed, turned=30)[0])
+    assert not sight.found and not flagged.any()
+    updates, bad = digits("0", seed, flips=((1, 7),), attackers=25, samples=100, turned=30)
+    assert shares(flags(updates)[1], bad) == (1.0, 0.0)
+
+
 def test_flippers_who_find_nobody_guilty_are_still_ranked():
     """Few and quiet: below the gate, the ranking is better than chance."""
     from lomar_cli.learning.metrics import auc
