@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lomar_cli.files.stretches import Piece, Stretch, width
 from lomar_cli.files.updates import OutputLayer
 from lomar_cli.scoring.distances import Adder, MakeAdder, SquareSum, matrix_bytes
+from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.threads import one_blas_thread
 
 Floats = NDArray[np.floating[Any]]
@@ -25,12 +26,23 @@ def overflow(dtype: np.dtype[Any]) -> float:
     return float(np.sqrt(np.finfo(dtype).max)) / 1e6
 
 
+class Known(NamedTuple):
+    """What is there of some clients: ``squares`` (n, n) over whole updates, ``blocks`` over each
+    label's, {} where they were not kept, and the ``course``, None where it was not made.
+    """
+
+    squares: Floats
+    blocks: dict[int, Floats]
+    course: Course | None
+
+
 class Gathered:
     """Squared distances (n, n) over whole updates and, where they fit, over each label's block.
 
-    Fed with every stretch of a round once. ``shapes`` and ``dtype`` are of all its parameters;
-    ``names`` those to look at (None: all). Rows that hold NaN, infinity or what would overflow
-    count as zeros and are named in ``zeroed``: they are no distances to rely on.
+    With ``course`` also where the updates point. Fed with every stretch of a round once.
+    ``shapes`` and ``dtype`` are of all its parameters; ``names`` those to look at (None: all). Rows
+    that hold NaN, infinity or what would overflow count as zeros and are named in ``zeroed``: they
+    are no distances to rely on.
     """
 
     def __init__(
@@ -43,11 +55,13 @@ class Gathered:
         jobs: int = 1,
         names: Sequence[str] | None = None,
         adder: MakeAdder = SquareSum,
+        course: bool = False,
     ) -> None:
         self._shapes = shapes
         self._names = set(shapes if names is None else names)
         self._output = output
-        self._clients, self._dtype = clients, dtype
+        self._clients, self._dtype, self._jobs = clients, dtype, jobs
+        self._course = CourseSum(clients) if course else None
         self._total = adder(clients, jobs)
         self._labels: dict[int, Adder] = {}
         self._limit = overflow(dtype)
@@ -74,7 +88,11 @@ class Gathered:
             self.zeroed |= hostile
             block[hostile] = 0
             magnitude = np.where(hostile, 0, magnitude)
+            # Medians of all clients are none of the others'.
+            self._course = None
         self._total.add(block, magnitude)
+        if self._course is not None:
+            self._course.add(block, self._jobs)
         if not self._labels:
             return
         for piece in columns:
@@ -82,8 +100,8 @@ class Gathered:
                 for label, part in self._parts(piece, block):
                     self._labels[label].add(part)
 
-    def of(self, rows: NDArray[np.intp]) -> tuple[Floats, dict[int, Floats]] | None:
-        """The whole updates' squares, and each label's, {} where they were not kept, of some rows.
+    def of(self, rows: NDArray[np.intp]) -> Known | None:
+        """What is known of some rows; the course of all rows only.
 
         None when the numbers of one of these rows counted as zeros.
         """
@@ -92,9 +110,10 @@ class Gathered:
         total: Floats = self._total.finish()
         blocks: dict[int, Floats] = {k: adder.finish() for k, adder in self._labels.items()}
         if len(rows) == self._clients:
-            return total, blocks
+            return Known(total, blocks, self._course.finish() if self._course else None)
         pairs = np.ix_(rows, rows)
-        return total[pairs], {label: squares[pairs] for label, squares in blocks.items()}
+        some = {label: squares[pairs] for label, squares in blocks.items()}
+        return Known(total[pairs], some, None)
 
     def _owned(self, name: str) -> bool:
         return self._output is not None and name in (self._output.weight, self._output.bias)

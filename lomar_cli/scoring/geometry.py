@@ -15,6 +15,7 @@ from lomar_cli.files.stretches import Stretch, ahead, stretches, width
 from lomar_cli.files.updates import Tensor, Updates
 from lomar_cli.scoring.components import centred_gram, coordinates
 from lomar_cli.scoring.distances import MakeAdder, SquareSum, matrix_bytes, mirror, single, tiles
+from lomar_cli.scoring.gather import Known
 from lomar_cli.scoring.lengths import squared_lengths
 from lomar_cli.scoring.middle import Course, CourseSum
 from lomar_cli.scoring.nearest import (
@@ -38,9 +39,8 @@ class Geometry:
     ``memory`` (bytes) bounds what is kept: block distances that do not fit are computed again
     when asked for. ``jobs`` threads share the label blocks; the numbers do not depend on it, as
     each product runs on one thread. ``adder`` makes what adds up squared distances, on the
-    processor or elsewhere; ``known`` are those of the whole update, and of each label or {}, where
-    they are there already. Those of the whole update are never the sum of the labels': their last
-    digits must not depend on which methods ask.
+    processor or elsewhere; ``known`` is what is there already of them. Those of the whole update
+    are never the sum of the labels': their last digits must not depend on which methods ask.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Geometry:
         memory: int = 2**31,
         jobs: int = 1,
         adder: MakeAdder = SquareSum,
-        known: tuple[Floats, dict[int, Floats]] | None = None,
+        known: Known | None = None,
     ) -> None:
         # Buffers take no part in any distance.
         self.updates = updates = updates.scored()
@@ -63,7 +63,9 @@ class Geometry:
         self._keep_blocks = wanted <= memory // 2
         if known is not None:
             # Cached properties that have their values already.
-            self.__dict__["squares"], self.__dict__["_blocks"] = known
+            self.__dict__["squares"], self.__dict__["_blocks"] = known.squares, known.blocks
+            if known.course is not None:
+                self.__dict__["course"] = known.course
 
     @cached_property
     def _blocks(self) -> dict[int, Floats]:

@@ -19,7 +19,7 @@ class Gather:
     """Called with a round's head by ``open_round`` if the round does not fit.
 
     ``found`` is then what gathers its distances over the chosen ``layers``, else None; those of
-    each label, too, if ``by_label``.
+    each label, too, if ``by_label``, and where updates point if ``by_course``.
     """
 
     def __init__(
@@ -29,9 +29,10 @@ class Gather:
         jobs: int,
         adder: MakeAdder = SquareSum,
         by_label: bool = True,
+        by_course: bool = True,
     ) -> None:
         self._layers, self._memory, self._jobs, self._adder = layers, memory, jobs, adder
-        self._by_label = by_label
+        self._by_label, self._by_course = by_label, by_course
         self.found: Gathered | None = None
 
     def __call__(self, head: RoundHead) -> Gathered | None:
@@ -53,6 +54,7 @@ class Gather:
             self._jobs,
             names,
             self._adder,
+            self._by_course,
         )
         return self.found
 

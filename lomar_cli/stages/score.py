@@ -92,12 +92,14 @@ def score(
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
     by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
-    by_label = getattr(made, "by_label", False)
+    by_label, by_course = getattr(made, "by_label", False), getattr(made, "by_course", False)
     here = cluster is None
     if not here:
         check_far(name, made)
     adder = adder_on(device if here else "cpu")
-    gather = Gather(layers, memory, jobs, adder, by_label) if by_distance and here else None
+    gather = None
+    if by_distance and here:
+        gather = Gather(layers, memory, jobs, adder, by_label, by_course)
     held = memory
     if gather is not None and not getattr(made, "reads_columns", False) and _by_row(paths):
         held = min(memory, _HELD)

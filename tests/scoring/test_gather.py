@@ -29,8 +29,8 @@ def made_round(tmp_path, axis=0, clients=20, kind=np.float32):
     return write_round(tmp_path / "r.h5", arrays, output=output), arrays
 
 
-def gathered(path, layers=None, memory=1, by_label=True):
-    gather = Gather(layers, memory, jobs=2, by_label=by_label)
+def gathered(path, layers=None, memory=1, by_label=True, by_course=True):
+    gather = Gather(layers, memory, jobs=2, by_label=by_label, by_course=by_course)
     with open_round(path, memory, consumer=gather) as found:
         return gather.found, found.updates.magnitudes
 
@@ -47,7 +47,8 @@ def test_gathered_while_reading_is_as_computed_in_memory(axis, layers, kind, tmp
     for name, array in arrays.items():
         np.testing.assert_array_equal(magnitudes[name], np.abs(array).reshape(20, -1).max(axis=1))
     rows = np.array([0, 3, 4, 19])
-    total, blocks = found.of(rows)
+    total, blocks, course = found.of(rows)
+    assert course is None
     with open_round(path) as whole:
         updates = whole.updates if layers is None else whole.updates.select(layers)
         geometry = Geometry(updates)
@@ -63,11 +64,25 @@ def test_labels_that_nobody_asks_for_are_not_gathered(tmp_path, monkeypatch):
     monkeypatch.setattr("lomar_cli.files.stretches._LEAST", 20 * 700)
     monkeypatch.setattr("lomar_cli.scoring.gather._NARROW", 8)
     rows = np.arange(20)
-    (with_labels, four), (without, none) = (
+    with_labels, without = (
         gathered(path, memory=2**15, by_label=asked)[0].of(rows) for asked in (True, False)
     )
-    assert sorted(four) == [0, 1, 2, 3] and none == {}
-    np.testing.assert_array_equal(without, with_labels)
+    assert sorted(with_labels.blocks) == [0, 1, 2, 3] and without.blocks == {}
+    np.testing.assert_array_equal(without.squares, with_labels.squares)
+
+
+@pytest.mark.parametrize("layers", [None, ["w", "tail"]])
+def test_where_updates_point_is_gathered_if_asked_for(layers, tmp_path, monkeypatch):
+    path, _ = made_round(tmp_path)
+    monkeypatch.setattr("lomar_cli.files.stretches._LEAST", 20 * 700)
+    everybody = np.arange(20)
+    assert gathered(path, layers, 2**15, by_course=False)[0].of(everybody).course is None
+    found = gathered(path, layers, 2**15)[0].of(everybody).course
+    with open_round(path) as whole:
+        updates = whole.updates if layers is None else whole.updates.select(layers)
+        course = Geometry(updates).course
+    for name, values in vars(course).items():
+        np.testing.assert_allclose(getattr(found, name), values, rtol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -141,14 +156,31 @@ def test_hostile_rows_reach_nobody_and_are_no_distances(tmp_path):
     assert np.flatnonzero(found.zeroed).tolist() == [2, 5, 7]
     assert found.of(np.arange(12)) is None
     rows = np.array([0, 1, 3, 4, 6, 8, 9, 10, 11])
-    total, _ = found.of(rows)
+    total, _, course = found.of(rows)
+    assert course is None
     flat = clean[rows].reshape(9, -1).astype(np.float64)
     expected = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
-def test_all_is_read_once(tmp_path, monkeypatch):
-    """Digests, magnitudes and distances come from one reading of every number."""
+@pytest.mark.parametrize("hostile", [np.nan, 0.0])
+def test_medians_of_all_are_not_those_of_who_is_left(hostile, tmp_path):
+    """Where a client is set aside the others are judged as if it had not come."""
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=(30, 4, 40)).astype(np.float32)
+    array[3] = hostile
+    output = OutputLayer("w")
+    path = write_round(tmp_path / "r.h5", {"w": array}, output=output)
+    left = write_round(tmp_path / "l.h5", {"w": np.delete(array, 3, axis=0)}, output=output)
+    streamed, alone = score(path, memory=2**12), score(left)
+    near = {"rtol": 1e-5, "atol": 1e-5}
+    np.testing.assert_allclose(np.delete(streamed.suspicion, 3), alone.suspicion, **near)
+    assert streamed.suspicion[3] > 1e9
+
+
+@pytest.mark.parametrize("method", ["lomar", "lomar-auto"])
+def test_all_is_read_once(method, tmp_path, monkeypatch):
+    """Digests, magnitudes, distances and medians come from one reading of every number."""
     from lomar_cli.files import stretches
 
     path, arrays = made_round(tmp_path)
@@ -160,5 +192,5 @@ def test_all_is_read_once(tmp_path, monkeypatch):
         return real(block, pieces)
 
     monkeypatch.setattr(stretches, "Stretch", counted)
-    score(path, name="lomar", memory=2**17)
+    score(path, name=method, memory=2**17)
     assert sum(taken) == sum(array.size for array in arrays.values())
