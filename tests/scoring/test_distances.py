@@ -9,7 +9,7 @@ from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring import distances, nearest
 from lomar_cli.scoring.distances import SquareSum, single, squared_distances
 from lomar_cli.scoring.geometry import Geometry
-from lomar_cli.scoring.middle import column_medians, medians
+from lomar_cli.scoring.middle import CourseSum, medians
 from lomar_cli.scoring.wide import LARGE
 
 
@@ -171,13 +171,50 @@ def test_neighbourhoods_by_rows_are_the_whole(jobs, monkeypatch):
     np.testing.assert_array_equal(rows.pick(squares), squares[rows.mask])
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def with_ties(count, columns, share, seed=0):
+    """Numbers (n, columns) of which so many are one and the same in a column: zero, or another."""
+    rng = np.random.default_rng([seed, count])
+    block = rng.normal(size=(count, columns)).astype(np.float32)
+    block += rng.integers(-1, 2, columns).astype(np.float32)
+    same = np.where(np.arange(columns) % 3 == 0, np.float32(0.7), np.float32(0))
+    return np.where(rng.random(block.shape) < share, same, block)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8, 101])
+@pytest.mark.parametrize("share", [0, 0.2, 0.5, 0.9, 1])
+def test_medians(count, share):
+    block = with_ties(count, 300, share)
+    middle, tied = medians(np.array(block.T, order="C"))
+    expected = np.median(block.astype(float), axis=0)
+    np.testing.assert_array_equal(middle, expected)
+    most = (block == expected).sum(axis=0) * 2 > count
+    assert tied[most].all()
+    if share == 0 and count > 3:
+        assert tied.mean() < 0.1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 41])
+@pytest.mark.parametrize("share", [0, 0.3, 0.8])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_medians(count, jobs):
-    block = np.random.default_rng(count).normal(size=(count, 700)).astype(np.float32)
-    np.testing.assert_array_equal(column_medians(block), np.median(block.astype(float), axis=0))
-    together = np.concatenate([middle for middle, _ in medians(block, jobs)])
-    np.testing.assert_array_equal(together, np.median(block.astype(float), axis=0))
+def test_where_updates_point_is_as_defined(count, share, jobs):
+    """Against the definitions, over blocks of columns whose number is no multiple of any step."""
+    block = with_ties(count, 1201, share)
+    added = CourseSum(count)
+    for some in (slice(0, 700), slice(700, 701), slice(701, None)):
+        added.add(block[:, some], jobs)
+    found, wide = added.finish(), block.astype(float)
+    middle = np.median(wide, axis=0)
+    quiet = [c for c in range(1201) if (wide[:, c] == middle[c]).sum() * 2 > count]
+    stirred = (wide[:, quiet] != middle[quiet]).sum(axis=1) / max(len(quiet), 1)
+    np.testing.assert_allclose(found.inner, wide @ middle, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found.lengths, np.linalg.norm(wide, axis=1), rtol=1e-10)
+    np.testing.assert_allclose(found.median_length, np.linalg.norm(middle), rtol=1e-10)
+    np.testing.assert_array_equal(found.zeros, (block == 0).mean(axis=1))
+    np.testing.assert_array_equal(found.positives, (block > 0).mean(axis=1))
+    assert found.quiet == len(quiet) / 1201
+    np.testing.assert_allclose(found.stirred, stirred, rtol=1e-12)
+    if share == 0.8 and count > 3:
+        assert 0.3 < found.quiet <= 1 and 0 < found.stirred.max() < 1
 
 
 @pytest.mark.parametrize("memory", [2**14, 2**30])
