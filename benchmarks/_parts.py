@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from _pictures import pictured
+from _pictures import amounts, pictured
 from _worlds import HONEST, SPARES, TEACHERS, World
 from numpy.typing import NDArray
 
@@ -46,6 +46,16 @@ def part_of(world: World, name: str) -> Part:
     rng = world.rng(f"{_kind(name)[0]} {world.pictures}")
     data, clients = pictured(found.dataset, found.clients, world.pictures, rng)
     return replace(found, dataset=data, clients=clients)
+
+
+def looks(world: World) -> dict[str, str]:
+    """How much each honest and spare client's pictures look different, by id, as text."""
+    found: dict[str, str] = {}
+    for kind in (HONEST, SPARES):
+        ids = world.named(kind)
+        drawn = amounts(world.pictures, len(ids), world.rng(f"{kind} {world.pictures}"))
+        found.update(zip(ids, (f"{amount:g}" for amount in drawn), strict=True))
+    return found
 
 
 def _part(world: World, name: str) -> Part:

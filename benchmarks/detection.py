@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from _attacks import ATTACKS, Attacked, attacked, ways
 from _ceiling import told_apart
+from _parts import looks
 from _pictures import parsed as look
 from _results import Results, Row
 from _rounds import Rounds
@@ -93,6 +94,7 @@ class Grid:
     data_dir: Path | None
     present: int | None = None
     sent: str = ""
+    kinds: bool = False
 
 
 def main() -> None:
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples a client (default: by data set)")
     parser.add_argument("--spread", type=float, default=0.0, help="of numbers of samples")
     parser.add_argument("--pictures", default="", help="that look different: see _pictures.py")
+    parser.add_argument("--kinds", action="store_true", help="those are told, and judged apart")
     parser.add_argument("--present", type=int, help="so many at random take part (default: all)")
     parser.add_argument("--sent", default="", help="what arrives of updates: see _sent.py")
     parser.add_argument("--again", default="", help="judge anew by these methods")
@@ -123,11 +126,14 @@ def main() -> None:
         given.data_dir,
         given.present,
         given.sent,
+        given.kinds,
     )
     if grid.sent:
         parsed(grid.sent)
     if given.pictures:
         look(given.pictures)
+    elif given.kinds:
+        parser.error("--kinds: is of --pictures")
     if given.again and given.output.exists():
         results(grid).drop("method", given.again.split(","))
     worlds = [
@@ -193,7 +199,7 @@ def judge_world(world: World, grid: Grid) -> str:
         left = [m for m in grid.methods if file.key({**about, "method": m}) not in there]
         if left:
             with one_blas_thread():
-                rows = judge_cell(rounds, number, attack, tau, left, grid.present, grid.sent)
+                rows = judge_cell(rounds, number, attack, tau, left, grid)
             file.append({**about, **row} for row in rows)
             count += len(rows)
     return f"{world.name}: {count} rows"
@@ -227,10 +233,10 @@ def judge_cell(
     attack: str,
     tau: float,
     methods: Sequence[str],
-    present: int | None = None,
-    arrives: str = "",
+    grid: Grid,
 ) -> list[Row]:
     """A row a method; where there is no verdict, the reason for it."""
+    present, arrives = grid.present, grid.sent
     flips = size(rounds.world.data).flips
     try:
         made = attacked(rounds, number, attack, tau, flips)
@@ -241,13 +247,19 @@ def judge_cell(
     if arrives:
         updates = sent(made.updates, arrives, 1000 * rounds.world.seed + number)
         made = Attacked(updates, made.malicious)
-    seen = prepare(made.updates, seed=rounds.world.seed)
+    kinds = None
+    if grid.kinds:
+        known = looks(rounds.world)
+        kinds = [known[client] for client in made.updates.clients]
+    seen = prepare(made.updates, seed=rounds.world.seed).in_groups(kinds)
     ceiling = None
     if ATTACKS[attack].part.startswith("mixed") and ATTACKS[attack].then is None:
         ceiling = told_apart(rounds, number, made, ways(ATTACKS[attack], flips))
     rows = []
     for name in methods:
-        screened = trusting(rounds, number, made) if name in TRUSTED else seen
+        screened = seen
+        if name in TRUSTED:
+            screened = trusting(rounds, number, made).in_groups(kinds)
         rows.append({"method": name, **verdict(screened, made, name), "separator": _text(ceiling)})
     return rows
 

@@ -21,6 +21,7 @@ from lomar_cli.scoring.judge import judge
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.client_files import compare
 from lomar_cli.stages.gather import chosen_layers
+from lomar_cli.stages.groups import told
 from lomar_cli.stages.score import table
 
 # One client's arrays: by name, or in a fixed order, as Flower's parameters are.
@@ -39,6 +40,7 @@ def score_updates(
     method: str = DEFAULT_METHOD,
     options: Mapping[str, Any] | None = None,
     layers: Sequence[str] | None = None,
+    groups: Mapping[str, str] | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     round_number: int = 1,
@@ -65,6 +67,8 @@ def score_updates(
         method: as in ``lomar list methods``; ``options`` are the method's own.
         layers: patterns of parameter names to look at, all by default; ``include`` and
             ``exclude`` say which are scored, as in ``lomar dump``.
+        groups: what kind of client each one is, by its id: each kind of ten or more is judged by
+            itself, as with ``--groups``.
         round_number: the round's number, for provenance.
         seed: for methods that draw.
         jobs: threads to use.
@@ -121,8 +125,9 @@ def score_updates(
     )
     seen = Updates(names, counts, tensors, output, list(labels), buffers=buffers)
     found = Round(Path("updates"), head, seen, "", [])
-    judged = judge(seen, made, chosen_layers(head, layers), memory, jobs, seed)
-    return table(found, method, made, judged, layers, seed, {})
+    kinds = None if groups is None else told(names, groups, "groups")
+    judged = judge(seen, made, chosen_layers(head, layers), memory, jobs, seed, groups=kinds)
+    return table(found, method, made, judged, layers, seed, {}, kinds)
 
 
 def _one(shown: str, arrays: Named) -> One:

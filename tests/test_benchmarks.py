@@ -343,7 +343,7 @@ def test_the_detection_page_is_made_of_the_rows_beside_it():
 )
 def test_pictures_that_look_different(text, most, world):
     """Labels and their number stay; each client has one amount of it, the same in every round."""
-    from _parts import part_of
+    from _parts import looks, part_of
 
     seen_world = dataclasses.replace(world, pictures=text)
     plain, seen = part_of(world, "honest"), part_of(seen_world, "honest")
@@ -359,6 +359,12 @@ def test_pictures_that_look_different(text, most, world):
 
     drawn = amounts(text, len(plain.clients), seen_world.rng(f"honest {text}"))
     assert same == (drawn == 0).sum() < len(drawn)
+    # Who tells the kinds tells these.
+    told = looks(seen_world)
+    assert [told[c.client] for c in seen.clients] == [f"{amount:g}" for amount in drawn]
+    for one, other in zip(plain.clients, seen.clients, strict=True):
+        before, after = (p.dataset.x_train[c.samples] for p, c in ((plain, one), (seen, other)))
+        assert (told[one.client] == "0") == bool((before == after).all())
     found = amounts(text, 1000, np.random.default_rng(0))
     assert len(np.unique(found)) == most
     with pytest.raises(ValueError, match="there is no look"):

@@ -31,6 +31,7 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
+    groups: score_options.Groups = None,
     neighbors_search: score_options.NeighborsSearch = None,
     device: options.Device = "cpu",
     kind: options.Format = None,
@@ -68,6 +69,7 @@ def command(
       lomar score round.h5 --json | jq '.clients[] | select(.keep | not) | .client'
       lomar score round.h5 -o - --format csv | sort -t, -k3 -g -r | head
       lomar score round.h5 --plot scores.png
+      lomar score round.h5 --groups devices.csv
       lomar score round.h5 --method lomar -k 0.5n --bandwidth 0.1x
       lomar score round.h5 --method all -o scores/
       lomar score round-*.h5 --cluster tcp://scheduler:8786 -o scores.h5
@@ -100,6 +102,7 @@ def command(
         "root": root,
         "held_out": options.held_out(holdout, data_dir, data_file),
         "base_model": model,
+        "groups": groups,
         "device": device,
     }
     if method == "all":
@@ -133,17 +136,20 @@ def _one(
     from lomar_cli.stages.score import score
 
     scores = score(rounds, output, method, **common)
+    way = [] if method == score_options.DEFAULT_METHOD else ["--method", method]
+    if common["groups"] is not None:
+        way += ["--groups", str(common["groups"])]
     flagged = int((~scores.keep).sum())
     if stream:
         print(render(scores, common["kind"] or "csv"), end="")
     elif json:
         print_json(as_document(scores))
     elif output is None:
-        show(scores, out(), options.named(rounds))
+        show(scores, out(), options.named(rounds), way)
     if output is not None:
         console = err()
         if console.is_terminal and not quiet:
-            show(scores, console, options.named(rounds))
+            show(scores, console, options.named(rounds), way)
         else:
             # Not every format holds them.
             for note in scores.notes:

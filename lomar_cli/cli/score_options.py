@@ -76,6 +76,15 @@ NeighborsSearch = Annotated[
         "clients and more, with a small -k.",
     ),
 ]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        "--groups",
+        metavar="FILE",
+        help="A CSV (client,group) or JSON that says of what kind clients are, such as their "
+        "device: each kind of 10 or more is judged by itself.",
+    ),
+]
 StartModel = Annotated[
     Path | None,
     typer.Option(

@@ -78,35 +78,40 @@ def _word(client: str) -> list[str]:
     return ["--", client] if client.startswith("-") else [client]
 
 
-def show(scores: Scores, console: Console, path: str = "") -> None:
+def show(scores: Scores, console: Console, path: str = "", way: Sequence[str] = ()) -> None:
     """Clients on both sides of the threshold, the counts, and what there is to know.
 
-    ``path`` is the round's, for a terminal, where the next step is told.
+    ``path`` is the round's, for a terminal, where the next step is told; ``way`` are options that
+    say how the round was judged.
     """
     from rich.table import Table
     from rich.text import Text
 
     from lomar_cli.files.text import printable
 
-    keep = scores.keep
+    keep, groups = scores.keep, scores.columns.get("group")
     table = Table(box=None, pad_edge=False, header_style="bold")
     # A long name is broken, not cut: it may have to be copied.
     table.add_column("client", overflow="fold", max_width=max(16, int(0.45 * console.width)))
     table.add_column("suspicion", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    if groups is not None:
+        table.add_column("group", overflow="fold")
     table.add_column("why", overflow="fold")
     for line in lines(scores.suspicion, keep):
         if isinstance(line, Gap):
+            none = [] if groups is None else [""]
             if line.count:
-                table.add_row("...", "", verdict(line.keep), f"{line.count} more")
+                table.add_row("...", "", verdict(line.keep), *none, f"{line.count} more")
             elif math.isfinite(scores.threshold):
-                words = ("-", number(scores.threshold), "-", "the threshold")
+                words = ("-", number(scores.threshold), "-", *none, "the threshold")
                 table.add_row(*(Text(word, "dim") for word in words))
             continue
         table.add_row(
             Text(printable(scores.clients[line], 80)),
             number(scores.suspicion[line]),
             verdict(bool(keep[line])),
+            *([] if groups is None else [Text(printable(str(groups[line]), 40))]),
             Text(_short(printable(str(scores.columns["reason"][line]), 2000))),
         )
     console.print(table)
@@ -126,7 +131,7 @@ def show(scores: Scores, console: Console, path: str = "") -> None:
         # Of those that were set aside there is no more to say.
         compared = np.where(scores.suspicion < 1e100, scores.suspicion, -np.inf)
         said = shlex.join(
-            ["lomar", "explain", path, *_word(scores.clients[int(compared.argmax())])]
+            ["lomar", "explain", path, *way, *_word(scores.clients[int(compared.argmax())])]
         )
         console.print(f"look closer: {printable(said, 300)}", style="dim", soft_wrap=True)
 

@@ -17,12 +17,15 @@ from lomar_cli.files.text import printable
 FIXED = ("client", "num_examples", "suspicion", "keep", "reason")
 # In this order; a table without a weight gives everybody a vote of its own.
 WEIGHT = "weight"
-ORDER = ("client", "num_examples", "suspicion", "keep", WEIGHT, "reason")
+# The kind of clients that each was judged among, where kinds were told.
+GROUP = "group"
+ORDER = ("client", "num_examples", "suspicion", "keep", WEIGHT, GROUP, "reason")
 # Columns of any other name hold floats.
 KINDS: dict[str, type] = {
     "client": str,
     "num_examples": int,
     "keep": bool,
+    GROUP: str,
     "reason": str,
     "round_sha256": str,
 }
@@ -33,9 +36,10 @@ class Scores:
     """What a method says of every client of a round.
 
     ``columns`` has the five fixed columns first, ``weight`` among them where near-copies share a
-    vote, then the method's own (floats; NaN where the method could not judge). ``keep`` is
-    ``suspicion <= threshold`` unless the reason says more. ``notes`` are sentences for people: what
-    was assumed, what could not be done.
+    vote and ``group`` where kinds of clients were judged each by itself, then the method's own
+    (floats; NaN where the method could not judge). ``keep`` is ``suspicion <= threshold`` unless
+    the reason says more. ``notes`` are sentences for people: what was assumed, what could not be
+    done.
     """
 
     method: str

@@ -9,7 +9,7 @@ from lomar_cli.errors import InputError, UsageError
 from lomar_cli.files import h5
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.score_h5 import read_h5, write_h5
-from lomar_cli.files.score_table import FIXED, WEIGHT, Scores
+from lomar_cli.files.score_table import FIXED, GROUP, WEIGHT, Scores
 from lomar_cli.files.score_text import (
     MAX_TEXT_BYTES,
     SCHEMA_VERSION,
@@ -22,6 +22,7 @@ from lomar_cli.files.text import printable
 __all__ = [
     "FIXED",
     "FORMATS",
+    "GROUP",
     "SCHEMA_VERSION",
     "WEIGHT",
     "Scores",

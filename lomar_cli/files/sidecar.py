@@ -33,18 +33,23 @@ def read_sidecar(path: Path) -> Sidecar:
     ``clients`` may also be a list of ``{"client": ..., "num_examples": ...}``. Counts are whole
     numbers from 0. Raises InputError with the line, or the client, that is wrong.
     """
+    shown, text = printable(str(path)), sidecar_text(path)
+    if text.lstrip()[:1] == "{":
+        return _json(text, shown)
+    return Sidecar(_csv(text, shown))
+
+
+def sidecar_text(path: Path) -> str:
+    """A file that lists clients, as text; InputError for what is none, or too large for one."""
     shown = printable(str(path))
     if not path.is_file():
         raise InputError(f"{shown}: no such file")
     if path.stat().st_size > _MAX_BYTES:
         raise InputError(f"{shown}: is larger than {_MAX_BYTES:,} bytes; no list of clients is")
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{shown}: is not a CSV or JSON file in UTF-8") from None
-    if text.lstrip()[:1] == "{":
-        return _json(text, shown)
-    return Sidecar(_csv(text, shown))
 
 
 def _csv(text: str, shown: str) -> dict[str, int]:

@@ -35,11 +35,12 @@ class Plane:
     """The updates in two dimensions: their first two principal components, from the median client.
 
     ``points`` (n, 2) are NaN for clients that were set aside; ``shares`` (2,) is each component's
-    part of the variance.
+    part of the variance. ``group`` is the kind of clients that it is of alone, if it is of one.
     """
 
     points: Vector
     shares: tuple[float, float]
+    group: str | None = None
 
 
 def draw_sorted(axes: Axes, suspicion: Vector, keep: Mask, threshold: float) -> None:
@@ -98,6 +99,8 @@ def draw_map(axes: Axes, plane: Plane, keep: Mask) -> None:
     axes.set_ylabel(f"second component: {plane.shares[1]:.0%}{second}")
     hidden = int((~there).sum())
     beside = f" ({hidden} set aside: not on the map)" if hidden else ""
+    if plane.group is not None:
+        beside = f" of group '{printable(plane.group, LETTERS)}'"
     axes.set_title(f"updates{beside}", loc="left", fontsize=9.5)
 
 

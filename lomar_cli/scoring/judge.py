@@ -16,6 +16,7 @@ from lomar_cli.scoring.base import Judgement, Loss, Method, RoundView
 from lomar_cli.scoring.distances import MakeAdder, SquareSum
 from lomar_cli.scoring.gather import Gathered
 from lomar_cli.scoring.geometry import Geometry
+from lomar_cli.scoring.groups import Groups, grouped, part
 from lomar_cli.scoring.screen import claims_aside, magnitudes, screen
 from lomar_cli.scoring.wide import LARGE, is_beyond, widened
 
@@ -33,6 +34,7 @@ class Screened:
     view: RoundView | None
     aside: dict[int, str]
     count: int
+    groups: Groups | None = None
 
     def judge(self, method: Method) -> Judgement:
         """Judge every client of the round; the result covers all of them, in order."""
@@ -44,11 +46,35 @@ class Screened:
                 reasons=list(self.aside.values()),
                 notes=["no client could be judged: every update was set aside"],
             )
-        judged = method(self.view)
-        check(judged, len(self.view.updates.clients), type(method).__name__)
+
+        def one(view: RoundView) -> Judgement:
+            judged = method(view)
+            check(judged, len(view.updates.clients), type(method).__name__)
+            return judged
+
+        judged = one(self.view) if self.groups is None else self.groups.judge(one)
         if not self.aside:
             return judged
         return _merge(judged, self.aside, _others(self.aside, self.count), self.count)
+
+    def in_groups(self, names: Sequence[str | None] | None) -> Screened:
+        """The same, of whose clients each is judged among those of its name (n,) alone.
+
+        None is no group; without ``names`` all are judged together.
+        """
+        if self.view is None or names is None:
+            return self
+        own = [names[row] for row in _others(self.aside, self.count)]
+        return replace(self, groups=grouped(self.view, own))
+
+    def among(self, rows: NDArray[np.intp]) -> Screened:
+        """The same with a view of some of the round's clients alone; the others are aside."""
+        if self.view is None:
+            return self
+        judged = _others(self.aside, self.count)
+        inside = np.flatnonzero(np.isin(judged, rows))
+        others = {int(row): "of another group" for row in np.setdiff1d(judged, rows)}
+        return Screened(part(self.view, inside), self.aside | others, self.count)
 
 
 def judge(
@@ -63,6 +89,7 @@ def judge(
     loss: Loss | None = None,
     adder: MakeAdder = SquareSum,
     gathered: Gathered | None = None,
+    groups: Sequence[str | None] | None = None,
 ) -> Judgement:
     """Judge every client of ``updates``; the result covers all of them, in order.
 
@@ -70,7 +97,7 @@ def judge(
     no samples, or more than there are, are flagged, and the others judged as if these had not
     come. ``layers`` are the parameters to look at (None: all). ``seed``, ``history``, ``root`` and
     ``loss`` are for the methods that want them (``RoundView``); ``adder`` and ``gathered`` are
-    where distances are, or were, made (``Geometry``).
+    where distances are, or were, made (``Geometry``); ``groups`` (n,) are judged each by itself.
     """
     screened = prepare(
         updates,
@@ -84,7 +111,7 @@ def judge(
         adder,
         gathered,
     )
-    return screened.judge(method)
+    return screened.in_groups(groups).judge(method)
 
 
 def prepare(
@@ -156,7 +183,7 @@ def check(judged: Judgement, count: int, who: str) -> None:
 
     A method that numbers are too much for must not pass for one that finds everybody honest.
     """
-    own = {"client", "num_examples", "suspicion", "keep", "reason", "weight"}
+    own = {"client", "num_examples", "suspicion", "keep", "reason", "weight", "group"}
     sized = {"suspicion": judged.suspicion, "keep": judged.keep, **judged.columns}
     sized |= {} if judged.weight is None else {"weight": judged.weight}
     what = next((name for name, values in sized.items() if np.shape(values) != (count,)), None)

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lomar_cli.errors import UsageError
 from lomar_cli.files.atomic import atomic_bytes
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, open_rounds
-from lomar_cli.files.scores import Scores, read_scores
+from lomar_cli.files.scores import GROUP, Scores, read_scores
 from lomar_cli.files.text import printable
 from lomar_cli.plots.save import check_figure, rendered
 from lomar_cli.plots.verdict import Plane
 from lomar_cli.scoring.base import Method
+from lomar_cli.scoring.groups import apart
 from lomar_cli.scoring.judge import Screened
 from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
+from lomar_cli.stages.groups import groups_of
 from lomar_cli.stages.plane import plane
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.stages.verdict import rows_of
@@ -68,17 +71,19 @@ def explain(
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
     plot: Path | None = None,
+    groups: Path | None = None,
     force: bool = False,
 ) -> Document:
     """Return what ``lomar explain --json`` prints; draw it if ``plot`` is given.
 
     The round is judged by the method ``name`` with ``options``, or, with ``scores_path``, by that
-    table, which must be this round's. UsageError for a client that is not in the round.
+    table, which must be this round's. Where ``groups``, or the table, says of what kind clients
+    are, the client is told of among its own. UsageError for a client that is not in the round.
     """
     if plot is not None:
         check_figure(plot, "--plot", force)
     if scores_path is not None:
-        _check_no_method(name, options or {})
+        _check_no_method(name, {**(options or {}), "groups": groups})
     with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
         row = _row(found, client)
         scores = None if scores_path is None else _read(found, scores_path)
@@ -88,13 +93,22 @@ def explain(
         if scores is None:
             name = name or DEFAULT_METHOD
             made: Method = METHODS.make(name, options or {})
-            judged = screened.judge(made)
-            scores = table(found, name, made, judged, layers, seed, beside.inputs)
+            kinds = groups_of(found, groups, beside.inputs)
+            judged = screened.in_groups(kinds).judge(made)
+            scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
+        of = _group(scores, screened, row)
+        if of is not None:
+            screened = screened.among(of)
         lies = None if screened.view is None else profile(screened.view)
         rows = [i for i in range(screened.count) if i not in screened.aside]
         whole = Judged(scores, screened, lies, rows)
-        document = _document(whole, row)
-        drawn = None if plot is None else _drawn(plot, whole, row, document, plane(screened))
+        document = _document(whole, row, of)
+        drawn = None
+        if plot is not None:
+            points = plane(screened)
+            if of is not None:
+                points = replace(points, group=document["group"])
+            drawn = _drawn(plot, whole, row, document, points)
     if plot is not None and drawn is not None:
         atomic_bytes(plot, drawn, force)
     return document
@@ -127,7 +141,18 @@ def _read(found: Round, path: Path) -> Scores:
     return replace(scores, columns=columns)
 
 
-def _document(judged: Judged, row: int) -> Document:
+def _group(scores: Scores, screened: Screened, row: int) -> NDArray[np.intp] | None:
+    """The round's rows of the client's group; None where it was judged among all."""
+    if GROUP not in scores.columns:
+        return None
+    names = [
+        None if i in screened.aside else name or None
+        for i, name in enumerate(scores.columns[GROUP])
+    ]
+    return next((rows for rows in apart(names).values() if row in rows), None)
+
+
+def _document(judged: Judged, row: int, of: NDArray[np.intp] | None) -> Document:
     scores = judged.scores
     suspicion, keep = scores.suspicion, scores.keep
     document: Document = {
@@ -145,6 +170,9 @@ def _document(judged: Judged, row: int) -> Document:
         "set_aside": row in judged.screened.aside,
         "views": _views(scores, row),
     }
+    if GROUP in scores.columns:
+        document["group"] = scores.columns[GROUP][row] or None
+        document["group_clients"] = None if of is None else len(of)
     if judged.lies is not None and not document["set_aside"]:
         document |= _among(judged, judged.lies, row)
     document["notes"] = list(scores.notes)

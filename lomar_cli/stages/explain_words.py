@@ -32,6 +32,8 @@ def side(found: Document) -> str | None:
 def words(found: Document) -> list[str]:
     """Sentences about one client, the verdict first."""
     said = [_verdict(found)]
+    if "group" in found:
+        said.append(_group(found))
     if found["views"]:
         said.append(_views(found["views"]))
     if found["set_aside"]:
@@ -79,6 +81,13 @@ def _verdict(found: Document) -> str:
         f"{verdict}: {although}its suspicion {found['suspicion']:.4g} is "
         f"{'above' if above else 'not above'} the threshold {found['threshold']:.4g}; {rank}"
     )
+
+
+def _group(found: Document) -> str:
+    if found["group_clients"] is None:
+        return "it is of no group large enough to be judged by itself, and is compared with all"
+    of = f"its group '{printable(found['group'], 40)}'"
+    return f"it is compared with the {found['group_clients']} clients of {of} alone"
 
 
 def _views(views: Sequence[Document]) -> str:

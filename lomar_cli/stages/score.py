@@ -18,7 +18,7 @@ from lomar_cli.files.atomic import atomic_bytes, check_output
 from lomar_cli.files.model import parameters_sha256
 from lomar_cli.files.provenance import extend
 from lomar_cli.files.round import DEFAULT_MEMORY, Paths, Round, as_paths, open_rounds
-from lomar_cli.files.scores import WEIGHT, Scores, format_of, write_scores
+from lomar_cli.files.scores import GROUP, WEIGHT, Scores, format_of, write_scores
 from lomar_cli.files.text import printable
 from lomar_cli.files.updates import Updates
 from lomar_cli.plots.save import check_figure, rendered
@@ -31,6 +31,7 @@ from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
 from lomar_cli.stages.far import check_far, far_geometry
 from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
+from lomar_cli.stages.groups import groups_of
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def score(
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
     plot: Path | None = None,
+    groups: Path | None = None,
     device: str = "cpu",
     cluster: str | None = None,
     tell: Callable[[str], None] = unheard,
@@ -73,7 +75,8 @@ def score(
     ``root`` is a round of the defender's own, for the methods that ask for them; ``held_out`` is
     data of its own, for the loss of the model that the round starts from, ``base_model`` (None:
     the all-zero model). ``device`` is where distances are made. ``plot`` is where a figure of the
-    verdict goes (png, svg or pdf).
+    verdict goes (png, svg or pdf). ``groups`` is a file that says of what kind clients are: each
+    kind is judged by itself.
 
     With ``cluster`` (``engine.opened``) its workers read the round and make the distances, and
     ``tell`` hears where that is, ``note`` warnings. UsageError for a method that needs more.
@@ -96,9 +99,12 @@ def score(
     here = cluster is None
     if not here:
         check_far(name, made)
+        if groups is not None:
+            raise UsageError("--groups: is judged by this process; leave --cluster out")
     adder = adder_on(device if here else "cpu")
     gather = None
-    if by_distance and here:
+    # Kinds of clients have distances of their own.
+    if by_distance and here and groups is None:
         gather = Gather(layers, memory, jobs, adder, by_label, by_course)
     held = memory
     if gather is not None and not getattr(made, "reads_columns", False) and _by_row(paths):
@@ -125,8 +131,9 @@ def score(
             gather,
             elsewhere,
         )
-        judged = screened.judge(made)
-        scores = table(found, name, made, judged, layers, seed, beside.inputs)
+        kinds = groups_of(found, groups, beside.inputs)
+        judged = screened.in_groups(kinds).judge(made)
+        scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
         drawn = None if plot is None else _drawn(plot, scores, screened)
     if output is not None and kind is not None:
         write_scores(output, scores, kind, force)
@@ -211,8 +218,12 @@ def table(
     layers: Sequence[str] | None,
     seed: int,
     inputs: dict[str, str],
+    groups: Sequence[str | None] | None = None,
 ) -> Scores:
-    """The score table of a judgement; ``inputs`` are digests of what was read beside the round."""
+    """The score table of a judgement; ``inputs`` are digests of what was read beside the round.
+
+    ``groups`` (n,) are the kinds of clients that were judged each by itself, if any.
+    """
     options = dict(vars(made))
     if "assume_malicious" in options:
         # A run that was told a number differs from a blind one, also where both come to the same.
@@ -229,6 +240,8 @@ def table(
     }
     if judged.weight is not None:
         columns[WEIGHT] = judged.weight.tolist()
+    if groups is not None:
+        columns[GROUP] = [group or "" for group in groups]
     columns["reason"] = list(judged.reasons)
     columns.update({key: values.tolist() for key, values in judged.columns.items()})
     chain = extend(

@@ -19,6 +19,7 @@ from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.gather import Gather, adder_on
+from lomar_cli.stages.groups import groups_of
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.threads import one_blas_thread
 
@@ -56,6 +57,7 @@ def score_all(
     root: Path | None = None,
     held_out: HeldOut | None = None,
     base_model: Path | None = None,
+    groups: Path | None = None,
     device: str = "cpu",
 ) -> list[Outcome]:
     """Judge the round in ``paths``, one file or several, by every method.
@@ -79,7 +81,7 @@ def score_all(
     if folder is not None:
         _check_folder(folder, list(made), kind, force)
     adder = adder_on(device)
-    gather = Gather(layers, memory, jobs, adder)
+    gather = Gather(layers, memory, jobs, adder) if groups is None else None
     with (
         open_rounds(paths, memory, consumer=gather) as found,
         open_context(found, history, root, memory) as beside,
@@ -88,13 +90,16 @@ def score_all(
         screened = screened_round(
             found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
         )
+        kinds = groups_of(found, groups, beside.inputs)
+        screened = screened.in_groups(kinds)
 
         def one(name: str) -> Outcome:
             start = time.perf_counter()
             scores, reason = None, ""
             try:
-                judged = screened.judge(made[name])
-                scores = table(found, name, made[name], judged, layers, seed, beside.inputs)
+                method = made[name]
+                judged = screened.judge(method)
+                scores = table(found, name, method, judged, layers, seed, beside.inputs, kinds)
             except LomarError as error:
                 reason = str(error)
             except (OSError, MemoryError):
