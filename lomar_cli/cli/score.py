@@ -121,6 +121,23 @@ def command(
     return EXIT_FLAGGED if fail_on_flagged and flagged else 0
 
 
+def _way(
+    rounds: list[Path], output: Path | None, method: str, common: dict[str, Any]
+) -> list[str] | None:
+    """What ``lomar explain`` has to be told to judge alike; None where that is more than a hint."""
+    if len(rounds) > 1:
+        return None
+    if output is not None:
+        return ["--scores", str(output)]
+    beside = ("layers", "history", "root", "held_out", "base_model")
+    if any(common[name] for name in beside):
+        return None
+    if any(value is not None for value in common["options"].values()):
+        return None
+    way = [] if method == score_options.DEFAULT_METHOD else ["--method", method]
+    return way if common["groups"] is None else [*way, "--groups", str(common["groups"])]
+
+
 def _one(
     rounds: list[Path],
     output: Path | None,
@@ -136,9 +153,7 @@ def _one(
     from lomar_cli.stages.score import score
 
     scores = score(rounds, output, method, **common)
-    way = [] if method == score_options.DEFAULT_METHOD else ["--method", method]
-    if common["groups"] is not None:
-        way += ["--groups", str(common["groups"])]
+    way = _way(rounds, output, method, common)
     flagged = int((~scores.keep).sum())
     if stream:
         print(render(scores, common["kind"] or "csv"), end="")

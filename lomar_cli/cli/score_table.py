@@ -78,11 +78,11 @@ def _word(client: str) -> list[str]:
     return ["--", client] if client.startswith("-") else [client]
 
 
-def show(scores: Scores, console: Console, path: str = "", way: Sequence[str] = ()) -> None:
+def show(scores: Scores, console: Console, path: str = "", way: Sequence[str] | None = ()) -> None:
     """Clients on both sides of the threshold, the counts, and what there is to know.
 
     ``path`` is the round's, for a terminal, where the next step is told; ``way`` are options that
-    say how the round was judged.
+    say how the round was judged, None where no next step is told.
     """
     from rich.table import Table
     from rich.text import Text
@@ -127,7 +127,7 @@ def show(scores: Scores, console: Console, path: str = "", way: Sequence[str] = 
     for note in scores.notes:
         # A terminal would break the line inside a word; whoever reads a pipe wants whole lines.
         console.print(f"note: {note}", soft_wrap=not console.is_terminal)
-    if path and console.is_terminal:
+    if path and way is not None and console.is_terminal:
         # Of those that were set aside there is no more to say.
         compared = np.where(scores.suspicion < 1e100, scores.suspicion, -np.inf)
         said = shlex.join(

@@ -6,48 +6,51 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.sidecar import sidecar_text
 from lomar_cli.files.text import name_fault, printable
 
 
-def read_groups(path: Path) -> Mapping[str, str]:
+def parse_groups(text: str, shown: str) -> Mapping[str, str]:
     """Each client's group, by client.
 
-    Read from CSV with the columns ``client`` and ``group``, or from JSON: ``{"client": "group",
-    ...}``, or the same, or a list of ``{"client": ..., "group": ...}``, as ``"clients"``. Other
-    columns and entries are passed over, and so are clients whose group is empty. Raises InputError
-    with the line, or the client, that is wrong.
+    From CSV with the columns ``client`` and ``group``, or from JSON: ``{"client": "group", ...}``,
+    or the same, or a list of ``{"client": ..., "group": ...}``, as ``"clients"``. Other columns are
+    passed over, a ``round_number`` beside the clients, and clients whose group is empty. ``shown``
+    names the file in errors: InputError with the line, or the client, that is wrong.
     """
-    shown = printable(str(path))
-    text = sidecar_text(path)
     is_json = text.lstrip()[:1] == "{"
     found: dict[str, str] = {}
-    seen = False
+    clients: set[str] = set()
     for where, client, group in _json(text, shown) if is_json else _csv(text, shown):
-        seen = True
-        if client in found:
+        if client in clients:
             raise InputError(f"{where}: the client '{printable(client)}' is there twice")
+        clients.add(client)
         if group == "":
             continue
         fault = name_fault(group)
         if fault is not None:
             raise InputError(f"{where}: group: '{printable(group, 40)}' is no name: {fault}")
         found[client] = group
-    if not seen:
+    if not clients:
         raise InputError(f"{shown}: holds no clients")
     return found
 
 
 def _csv(text: str, shown: str) -> Iterator[tuple[str, str, str]]:
     try:
-        for number, row in enumerate(csv.DictReader(io.StringIO(text), strict=True), start=2):
+        rows = csv.DictReader(io.StringIO(text), strict=True)
+        there = rows.fieldnames or []
+        if text.strip() and not {"client", "group"} <= set(there):
+            raise InputError(
+                f"{shown}: needs the columns client and group, separated by commas; its first line "
+                f"is '{printable(text.splitlines()[0], 60)}'"
+            )
+        for number, row in enumerate(rows, start=2):
             client, group = row.get("client"), row.get("group")
             if client is None or group is None:
-                raise InputError(f"{shown}: needs the columns client and group")
+                raise InputError(f"{shown}: line {number}: has no group")
             yield f"{shown}: line {number}", client, group.strip()
     except csv.Error:
         raise InputError(f"{shown}: is not a CSV file") from None
@@ -55,18 +58,24 @@ def _csv(text: str, shown: str) -> Iterator[tuple[str, str, str]]:
 
 def _json(text: str, shown: str) -> Iterator[tuple[str, str, str]]:
     try:
-        document: dict[str, Any] = json.loads(text)
+        # As pairs, so that a client that is there twice is seen.
+        document = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         raise InputError(f"{shown}: is not valid JSON") from None
-    listed = document.get("clients")
-    if not isinstance(listed, dict | list):
-        listed = document
-    pairs = listed.items() if isinstance(listed, dict) else map(_pair, listed)
-    for client, group in pairs:
+    inner = dict(document).get("clients")
+    listed = inner if isinstance(inner, list) else document
+    for entry in listed:
+        if isinstance(entry, _Pairs):
+            one = dict(entry)
+            client, group = one.get("client"), one.get("group", "")
+        else:
+            client, group = entry if isinstance(entry, tuple) else (None, None)
+        if listed is document and client == "round_number":
+            continue
         if not isinstance(client, str) or not isinstance(group, str):
-            raise InputError(f"{shown}: clients: every entry must have a client and its group")
+            raise InputError(f"{shown}: every entry must have a client and its group, as texts")
         yield f"{shown}: client '{printable(client, 40)}'", client, group.strip()
 
 
-def _pair(entry: Any) -> tuple[Any, Any]:
-    return (entry.get("client"), entry.get("group", "")) if isinstance(entry, dict) else (0, 0)
+class _Pairs(list[tuple[str, Any]]):
+    """The names and values of a JSON object, in order."""

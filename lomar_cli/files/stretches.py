@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.joined import Joined
-from lomar_cli.files.updates import Tensor
+from lomar_cli.files.updates import Tensor, held
 
 Floats = NDArray[np.floating[Any]]
 T = TypeVar("T")
@@ -109,7 +109,8 @@ def count(tensors: Mapping[str, Tensor], max_bytes: int) -> int:
 
 def _most(tensors: Mapping[str, Tensor], max_bytes: int) -> int:
     """Bytes of one client in a block: of any of the types, at least one number."""
-    clients = next(iter(tensors.values())).shape[0]
+    # Of a part of the clients all are read.
+    clients = max(held(tensor) for tensor in tensors.values())
     all_of_one = sum(math.prod(t.shape[1:]) * t.dtype.itemsize for t in tensors.values())
     return int(min(max(max_bytes // max(1, clients), 8), max(all_of_one, 8)) // 8 * 8)
 

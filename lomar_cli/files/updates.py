@@ -198,10 +198,16 @@ class Updates:
                 yield block.reshape(clients, -1)
 
 
+def held(tensor: Tensor) -> int:
+    """How many clients' numbers are read where those of a tensor's own are asked for."""
+    return int(getattr(tensor, "held", tensor.shape[0]))
+
+
 class _OneLabel:
     """One label's part of a tensor, without the axis of labels."""
 
     def __init__(self, tensor: Tensor, axis: int, label: int) -> None:
+        self.held = held(tensor)
         self._tensor, self._axis, self._label = tensor, axis, label
         self.shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
         self.dtype = tensor.dtype
@@ -216,7 +222,7 @@ class _Rows:
     """Some rows of a tensor that lies in a file."""
 
     def __init__(self, tensor: Tensor, rows: NDArray[np.intp]) -> None:
-        self._tensor, self._rows = tensor, rows
+        self._tensor, self._rows, self.held = tensor, rows, held(tensor)
         self.shape = (len(rows), *tensor.shape[1:])
         self.dtype = tensor.dtype
 

@@ -62,10 +62,10 @@ class Method(Protocol):
 
     One that looks at ``geometry.squares`` says so by a class variable ``by_distance = True``: then
     distances are made while a round that does not fit into memory is read, or by a cluster. With
-    ``by_course = True`` it asks for ``geometry.course``, too, and both are made in one reading;
-    with ``reads_columns = True`` it also reads updates, beyond their output layer. One that looks
-    at ``geometry.block_squares`` of every label, or ``each_block``, says ``by_label = True``: they
-    are then made in that reading, too.
+    ``by_course = True`` it asks for ``geometry.course``, too, and both are made in one reading (but
+    where its ``asks_course`` is False); with ``reads_columns = True`` it also reads updates, beyond
+    their output layer. One that looks at ``geometry.block_squares`` of every label, or
+    ``each_block``, says ``by_label = True``: they are then made in that reading, too.
     """
 
     def __call__(self, view: RoundView) -> Judgement: ...

@@ -8,11 +8,12 @@ do. Who knows which clients are of one kind can have them compared with each oth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lomar_cli.errors import LomarError
 from lomar_cli.files.text import counted, listed, printable
 from lomar_cli.scoring.base import Judgement, RoundView, Vector
 from lomar_cli.scoring.geometry import Geometry
@@ -38,14 +39,17 @@ def apart(names: Sequence[str | None]) -> dict[str, Rows]:
 
 @dataclass(frozen=True)
 class Groups:
-    """The n clients of a view in groups: each with its rows, and a view of these alone.
+    """The n clients of a view in groups, each with its rows.
 
-    ``others`` are the rows of those that are in none of them.
+    ``others`` are the rows of those that are in none of them. Views of groups are kept for the
+    next method if ``keep``, and made anew otherwise, so that one at a time is held.
     """
 
     whole: RoundView
-    parts: Mapping[str, tuple[Rows, RoundView]]
+    rows: Mapping[str, Rows]
     others: Rows
+    keep: bool = False
+    kept: dict[str, RoundView] = field(default_factory=dict)
 
     def judge(self, judge: Callable[[RoundView], Judgement]) -> Judgement:
         """Judge every client among its own, those of no group among all.
@@ -53,23 +57,35 @@ class Groups:
         Where groups have thresholds of their own, suspicions are told as what they are above
         theirs, and the threshold is 0.
         """
-        made = {name: (rows, judge(view)) for name, (rows, view) in self.parts.items()}
-        sizes = {name: len(rows) for name, (rows, _) in self.parts.items()}
+        made: dict[str | None, tuple[Rows, Judgement]] = {}
+        for name, rows in self.rows.items():
+            try:
+                made[name] = rows, judge(self._view(name))
+            except LomarError as error:
+                raise type(error)(f"group '{printable(name, 40)}': {error}") from None
+        sizes = {name: len(rows) for name, rows in self.rows.items()}
         notes = [_told(sizes)] if sizes else []
         if len(self.others):
             notes.append(_told_others(self.whole.updates.clients, self.others, len(sizes)))
-            made[""] = self.others, _rows(judge(self.whole), self.others)
+            made[None] = self.others, _rows(judge(self.whole), self.others)
         return _merged(len(self.whole.updates.clients), made, notes)
 
+    def _view(self, name: str) -> RoundView:
+        if name in self.kept:
+            return self.kept[name]
+        view = part(self.whole, self.rows[name])
+        if self.keep:
+            self.kept[name] = view
+        return view
 
-def grouped(view: RoundView, names: Sequence[str | None]) -> Groups:
-    """The clients of a view by their ``names`` (n,), for any number of methods."""
+
+def grouped(view: RoundView, names: Sequence[str | None], keep: bool = False) -> Groups:
+    """The clients of a view by their ``names`` (n,); ``keep`` is for more methods than one."""
     rows = apart(names)
     others = np.ones(len(names), bool)
     for own in rows.values():
         others[own] = False
-    parts = {name: (own, part(view, own)) for name, own in rows.items()}
-    return Groups(view, parts, np.flatnonzero(others))
+    return Groups(view, rows, np.flatnonzero(others), keep)
 
 
 def part(view: RoundView, rows: Rows) -> RoundView:
@@ -91,7 +107,9 @@ def _rows(judged: Judgement, rows: Rows) -> Judgement:
     )
 
 
-def _merged(count: int, parts: Mapping[str, tuple[Rows, Judgement]], notes: list[str]) -> Judgement:
+def _merged(
+    count: int, parts: Mapping[str | None, tuple[Rows, Judgement]], notes: list[str]
+) -> Judgement:
     """One judgement of ``count`` clients, of whom each part tells some."""
     thresholds = {judged.threshold for _, judged in parts.values()}
     suspicion, keep = np.zeros(count), np.zeros(count, bool)
@@ -108,12 +126,17 @@ def _merged(count: int, parts: Mapping[str, tuple[Rows, Judgement]], notes: list
             reasons[row] = reason
         for name, values in judged.columns.items():
             columns.setdefault(name, np.full(count, np.nan))[rows] = values
-    said = [set(judged.notes) for _, judged in parts.values()]
-    of_all = set.intersection(*said)
-    for name, (_, judged) in parts.items():
-        where = f"group '{printable(name, 40)}'" if name else "of no group"
+    if len(thresholds) > 1:
+        notes.append(
+            "groups have thresholds of their own: suspicions are what they are above these"
+        )
+    of_all = set.intersection(*(set(judged.notes) for _, judged in parts.values()))
+    for group, (_, judged) in parts.items():
+        where = "of no group" if group is None else f"group '{printable(group, 40)}'"
         for note in judged.notes:
-            notes.append(note if note in of_all else f"{where}: {note}")
+            # What is said of each may hold its numbers; of all together they would be wrong.
+            place = "each group" if note in of_all and len(parts) > 1 else where
+            notes.append(note if set(parts) == {None} else f"{place}: {note}")
     weighed = any(judged.weight is not None for _, judged in parts.values())
     return Judgement(
         suspicion,

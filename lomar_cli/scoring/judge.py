@@ -57,15 +57,16 @@ class Screened:
             return judged
         return _merge(judged, self.aside, _others(self.aside, self.count), self.count)
 
-    def in_groups(self, names: Sequence[str | None] | None) -> Screened:
+    def in_groups(self, names: Sequence[str | None] | None, keep: bool = False) -> Screened:
         """The same, of whose clients each is judged among those of its name (n,) alone.
 
-        None is no group; without ``names`` all are judged together.
+        None is no group; without ``names`` all are judged together. With ``keep`` what one method
+        has worked out of a group is there for the next.
         """
         if self.view is None or names is None:
             return self
         own = [names[row] for row in _others(self.aside, self.count)]
-        return replace(self, groups=grouped(self.view, own))
+        return replace(self, groups=grouped(self.view, own, keep))
 
     def among(self, rows: NDArray[np.intp]) -> Screened:
         """The same with a view of some of the round's clients alone; the others are aside."""

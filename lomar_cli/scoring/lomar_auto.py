@@ -57,6 +57,11 @@ class LomarAuto:
             raise UsageError(f"--false-alarm {self.false_alarm}: must lie between 0 and 0.5")
         self.chosen()
 
+    @property
+    def asks_course(self) -> bool:
+        """Whether any of its views does."""
+        return any(VIEWS[name].course for name in self.chosen())
+
     def chosen(self) -> list[str]:
         """The views to use, in their own order."""
         if self.views == "all":
@@ -87,8 +92,7 @@ class LomarAuto:
     def _judge(self, view: RoundView, names: list[str]) -> Judgement:
         count = len(view.updates.clients)
         # One reading of the updates gives the course with the lengths, or the lengths alone.
-        course = any(VIEWS[name].course for name in names)
-        lengths = view.geometry.course.lengths if course else view.geometry.norms
+        lengths = view.geometry.course.lengths if self.asks_course else view.geometry.norms
         level = level_of(lengths, view.updates.num_examples)
         factors = None if level is None else level.factors
         groups = copies.find(view.geometry, lengths, factors)
@@ -252,7 +256,7 @@ def _together(
     if shared:
         notes.append(
             f"{int(copied.sum())} clients are near-copies of each other, in "
-            f"{counted(shared, 'group')}: each group has one vote"
+            f"{counted(shared, 'set')}: each set has one vote"
         )
     if all(np.isnan(sight.suspicion).all() for sight in sights.values()):
         notes.append("no view could judge this round: everybody is kept")

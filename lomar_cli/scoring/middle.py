@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
-# So many numbers at a time stay near the processor; columns are counted in bytes, up to 255.
-_CELLS, _FEWEST, _MOST = 2**18, 16, 240
+# So many numbers at a time stay near the processor.
+_CELLS, _FEWEST = 2**18, 16
+# What a byte counts.
+_BYTE = 255
 # From such a share of zeros on it pays to look which medians are zero.
 _MANY = 0.1
 
@@ -54,7 +56,7 @@ class CourseSum:
     def add(self, block: Floats, jobs: int = 1) -> None:
         """The columns of a finite ``block`` (n, d), on so many threads."""
         size = block.shape[1]
-        step = min(max(_CELLS // self._count, _FEWEST), _MOST)
+        step = max(_CELLS // self._count, _FEWEST)
         parts = [block[:, at : at + step] for at in range(0, size, step)]
         self._size += size
         if jobs == 1 or len(parts) == 1:
@@ -102,7 +104,7 @@ class _Columns:
 
 
 def _columns(part: Floats) -> _Columns:
-    """What the columns of ``part`` (n, c) add, at most 255 of them."""
+    """What the columns of ``part`` (n, c) add."""
     # A column's numbers side by side, to be put in order and counted by whole rows; copied first,
     # which reads the block in order.
     rows = np.array(np.ascontiguousarray(part).T, order="C")
@@ -118,9 +120,12 @@ def _columns(part: Floats) -> _Columns:
     return _Columns(sums, float(middle @ middle), int(np.count_nonzero(still)))
 
 
-def _counted(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """How many of up to 255 rows are true, by column: NumPy adds bytes many at a time."""
-    found: NDArray[np.uint8] = np.add.reduce(mask.view(np.uint8), axis=0, dtype=np.uint8)
+def _counted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many rows are true, by column: NumPy adds bytes many at a time."""
+    found = np.zeros(mask.shape[1], np.int64)
+    for start in range(0, len(mask), _BYTE):
+        some = mask[start : start + _BYTE].view(np.uint8)
+        found += np.add.reduce(some, axis=0, dtype=np.uint8)
     return found
 
 

@@ -14,6 +14,7 @@ from lomar_cli.errors import UsageError
 from lomar_cli.files import h5
 from lomar_cli.files.model import read_model
 from lomar_cli.files.round import open_round
+from lomar_cli.files.score_table import KINDS
 from lomar_cli.files.scores import FIXED, read_scores
 from lomar_cli.files.split import read_split
 from lomar_cli.files.text import printable
@@ -25,10 +26,10 @@ from lomar_cli.stages.describe import describe
 class Difference:
     """One thing that differs.
 
-    ``about`` is settings, provenance, clients, parameters, samples, columns, decisions or values;
-    ``field`` says which; ``a`` and ``b`` are what the files hold (None: nothing). Of numbers that
-    are many, ``largest`` is the largest absolute difference (None where one is NaN and the other
-    is not), and ``at`` the client where it is.
+    ``about`` is settings, provenance, clients, parameters, samples, columns, decisions, groups or
+    values; ``field`` says which; ``a`` and ``b`` are what the files hold (None: nothing). Of
+    numbers that are many, ``largest`` is the largest absolute difference (None where one is NaN and
+    the other is not), and ``at`` the client where it is.
     """
 
     about: str
@@ -254,7 +255,14 @@ def _scores(first: Path, second: Path, tolerance: float) -> Iterator[Difference]
     names = [[n for n in scores.columns if n not in FIXED] for scores in (a, b)]
     if set(names[0]) != set(names[1]):
         yield Difference("columns", "names", names[0], names[1])
-    for name in ("num_examples", "suspicion", *(n for n in names[0] if n in names[1])):
+    shared = [n for n in names[0] if n in names[1]]
+    for name in (n for n in shared if KINDS.get(n) is str):
+        # Reasons are of FIXED: what is left are the clients' groups.
+        for client, one, other in common:
+            texts = str(a.columns[name][one]), str(b.columns[name][other])
+            if texts[0] != texts[1]:
+                yield Difference("groups", client, texts[0], texts[1])
+    for name in ("num_examples", "suspicion", *(n for n in shared if KINDS.get(n) is not str)):
         apart = [
             (_distance(a.columns[name][one], b.columns[name][other]), client)
             for client, one, other in common

@@ -26,7 +26,7 @@ from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
-from lomar_cli.stages.groups import groups_of
+from lomar_cli.stages.groups import read_kinds
 from lomar_cli.stages.plane import plane
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.stages.verdict import rows_of
@@ -84,6 +84,7 @@ def explain(
         check_figure(plot, "--plot", force)
     if scores_path is not None:
         _check_no_method(name, {**(options or {}), "groups": groups})
+    known = read_kinds(groups, options or {})
     with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
         row = _row(found, client)
         scores = None if scores_path is None else _read(found, scores_path)
@@ -93,7 +94,9 @@ def explain(
         if scores is None:
             name = name or DEFAULT_METHOD
             made: Method = METHODS.make(name, options or {})
-            kinds = groups_of(found, groups, beside.inputs)
+            kinds = None
+            if known is not None:
+                kinds = known.of(found.head.clients, beside.inputs)
             judged = screened.in_groups(kinds).judge(made)
             scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
         of = _group(scores, screened, row)

@@ -32,7 +32,7 @@ def side(found: Document) -> str | None:
 def words(found: Document) -> list[str]:
     """Sentences about one client, the verdict first."""
     said = [_verdict(found)]
-    if "group" in found:
+    if "group" in found and not found["set_aside"]:
         said.append(_group(found))
     if found["views"]:
         said.append(_views(found["views"]))

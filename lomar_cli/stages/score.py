@@ -31,7 +31,7 @@ from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
 from lomar_cli.stages.far import check_far, far_geometry
 from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
-from lomar_cli.stages.groups import groups_of
+from lomar_cli.stages.groups import read_kinds
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -92,10 +92,12 @@ def score(
         raise UsageError(
             f"--method {name}: is a rule, which suspects nobody: lomar aggregate --rule {name}"
         )
+    known = read_kinds(groups, options or {})
     made: Method = METHODS.make(name, options or {})
     by_distance = getattr(made, "by_distance", False)
     by_distance = by_distance and getattr(made, "neighbors_search", "exact") == "exact"
-    by_label, by_course = getattr(made, "by_label", False), getattr(made, "by_course", False)
+    by_label = getattr(made, "by_label", False)
+    by_course = getattr(made, "by_course", False) and getattr(made, "asks_course", True)
     here = cluster is None
     if not here:
         check_far(name, made)
@@ -131,7 +133,9 @@ def score(
             gather,
             elsewhere,
         )
-        kinds = groups_of(found, groups, beside.inputs)
+        kinds = None
+        if known is not None:
+            kinds = known.of(found.head.clients, beside.inputs)
         judged = screened.in_groups(kinds).judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
         drawn = None if plot is None else _drawn(plot, scores, screened)

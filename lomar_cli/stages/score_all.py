@@ -19,7 +19,7 @@ from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.gather import Gather, adder_on
-from lomar_cli.stages.groups import groups_of
+from lomar_cli.stages.groups import read_kinds
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.threads import one_blas_thread
 
@@ -70,6 +70,7 @@ def score_all(
     """
     options = {name: value for name, value in (options or {}).items() if value is not None}
     _check_options(options)
+    known = read_kinds(groups, options)
     made: dict[str, Method] = {}
     unloadable: dict[str, str] = {}
     for name in METHODS.names():
@@ -90,8 +91,10 @@ def score_all(
         screened = screened_round(
             found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
         )
-        kinds = groups_of(found, groups, beside.inputs)
-        screened = screened.in_groups(kinds)
+        kinds = None
+        if known is not None:
+            kinds = known.of(found.head.clients, beside.inputs)
+        screened = screened.in_groups(kinds, keep=True)
 
         def one(name: str) -> Outcome:
             start = time.perf_counter()

@@ -12,7 +12,7 @@ import pytest
 from lomar_cli import score_updates
 from lomar_cli.errors import UsageError
 from lomar_cli.files.scores import read_scores
-from tests.commands import refused, works
+from tests.commands import lomar, refused, works
 from tests.making import read_updates, tensors, write_round
 
 
@@ -164,3 +164,60 @@ def test_what_lies_beside_a_round_is_there_for_every_group(method, mixed, tmp_pa
     assert whole.keep[::3].tolist() == part.keep.tolist()
     above = whole.suspicion[::3] - whole.threshold
     np.testing.assert_allclose(above, part.suspicion - part.threshold, rtol=1e-9, atol=1e-12)
+
+
+def test_two_tables_of_groups_are_compared(mixed, tmp_path):
+    path, table, kinds = mixed
+    works("score", path, "-m", "none", "--groups", table, "-o", tmp_path / "a.h5")
+    table.write_text(json.dumps(kinds | {"c3": "lab"}))
+    works("score", path, "-m", "none", "--groups", table, "-o", tmp_path / "b.h5")
+    ran = lomar("diff", tmp_path / "a.h5", tmp_path / "b.h5", "--json")
+    assert ran.exit_code == 1, ran.stderr
+    said = [one for one in json.loads(ran.stdout)["differences"] if one["about"] == "groups"]
+    assert [(one["field"], one["a"], one["b"]) for one in said] == [("c3", "phone", "lab")]
+    assert lomar("diff", tmp_path / "a.h5", tmp_path / "a.h5").exit_code == 0
+
+
+def test_numbers_of_attackers_are_each_groups_own(mixed, tmp_path):
+    path, table, _ = mixed
+    given = ("score", path, "--groups", table, "-m", "krum", "--assume-malicious")
+    refused(tmp_path, 2, ["--assume-malicious 6", "give a share"], *given, "6")
+    works(*given, "10%")
+    # What a method needs is said of the group that has it not.
+    said = ["group '", "krum-foolsgold"]
+    given = ("score", path, "--groups", table, "-m", "krum-foolsgold", "--assume-malicious", "45%")
+    ran = lomar(*given)
+    if ran.exit_code:
+        refused(tmp_path, ran.exit_code, said, *given)
+
+
+def test_an_empty_group_is_none_in_python():
+    updates = {f"c{i}": {"w": np.random.default_rng(i).normal(size=(3, 9))} for i in range(30)}
+    kinds = {f"c{i}": "" if i < 15 else "a" for i in range(30)}
+    scores = score_updates(updates, groups=kinds, method="none")
+    assert scores.keep.all() and list(scores.columns["group"]) == list(kinds.values())
+    for bad in ("\x1b[2J", "x" * 300, 3):
+        with pytest.raises(UsageError, match=r"groups: .* is no name"):
+            score_updates(updates, groups={"c1": bad})
+    with pytest.raises(UsageError, match="groups: must name a group for each client"):
+        score_updates(updates, groups=["a"] * 30)
+
+
+def test_a_client_that_was_set_aside_is_compared_with_nobody(tmp_path):
+    made = tensors(30, labels=3, features=8)
+    made["fc.weight"][4] = np.nan
+    path = write_round(tmp_path / "r.h5", made)
+    table = tmp_path / "g.json"
+    table.write_text(json.dumps({f"c{i}": "a" if i < 15 else "b" for i in range(30)}))
+    found = json.loads(works("explain", path, "c4", "--groups", table, "--json").stdout)
+    assert found["set_aside"] and found["group"] == "a" and found["group_clients"] is None
+    assert not any("compared with all" in words for words in found["words"])
+    assert any("compared with nobody" in words for words in found["words"])
+
+
+def test_groups_are_read_before_the_round(mixed, tmp_path, monkeypatch):
+    path, _, _ = mixed
+    opened = []
+    monkeypatch.setattr("lomar_cli.stages.score.open_rounds", lambda *a, **k: opened.append(a))
+    refused(tmp_path, 3, ["no such file"], "score", path, "--groups", tmp_path / "none.csv")
+    assert not opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from rich.console import Console
 
 from lomar_cli.cli.score_table import Gap, lines, show
 from lomar_cli.files.scores import Scores
+from tests.commands import works
+from tests.making import write_round
 
 
 def shown(suspicion, threshold):
@@ -56,10 +59,10 @@ def test_no_threshold_where_verdicts_are_not_in_its_order():
     assert found == [0, 1, 2]
 
 
-def drawn(scores, width=80, terminal=False, path="r.h5"):
+def drawn(scores, width=80, terminal=False, path="r.h5", way=()):
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=terminal, color_system=None)
-    show(scores, console, path)
+    show(scores, console, path, way)
     return stream.getvalue()
 
 
@@ -83,6 +86,50 @@ def test_long_names_are_broken_not_cut_and_notes_between_words():
     assert column == name
     assert "length" in text and "leng\n" not in text
     assert f"look closer: lomar explain r.h5 {name}" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ([], []),
+        (["-m", "krum"], ["--method", "krum"]),
+        (["--groups", "g.csv"], ["--groups", "g.csv"]),
+        (["-m", "krum", "--groups", "g.csv"], ["--method", "krum", "--groups", "g.csv"]),
+        (["-o", "s.csv", "--false-alarm", "0.05"], ["--scores", "s.csv"]),
+        # What is more than a hint is none.
+        (["--false-alarm", "0.05"], None),
+        (["--layers", "fc.*"], None),
+        (["-m", "fltrust", "--root", "own.h5"], None),
+    ],
+)
+def test_the_next_step_judges_as_this_one(given, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_round(tmp_path / "r.h5", 24)
+    write_round(tmp_path / "own.h5", 1)
+    kinds = "".join(f"c{i},{'a' if i < 12 else 'b'}\n" for i in range(24))
+    (tmp_path / "g.csv").write_text(f"client,group\n{kinds}")
+    seen = []
+    monkeypatch.setattr(
+        "lomar_cli.cli.score_table.show", lambda *said: seen.append(said[3] if said[3:] else [])
+    )
+    for stream in ("out", "err"):
+        console = Console(file=io.StringIO(), force_terminal=True)
+        monkeypatch.setattr(f"lomar_cli.cli.score.{stream}", lambda made=console: made)
+    works("score", path.name, *given)
+    assert seen == [hint]
+    if hint is not None:
+        # What it says is a command that works and says the same.
+        told = json.loads(works("explain", path.name, "c3", *hint, "--json").stdout)
+        pairs = zip(given[::2], given[1::2], strict=True)
+        ways = [word for pair in pairs if pair[0] != "-o" for word in pair]
+        again = json.loads(works("score", path.name, *ways, "--json").stdout)
+        row = next(one for one in again["clients"] if one["client"] == "c3")
+        assert told["suspicion"] == row["suspicion"]
+
+
+def test_of_several_files_there_is_no_next_step(tmp_path):
+    text = drawn(scores(["a", "b"], [2.0, 0.0]), terminal=True, way=None)
+    assert "look closer" not in text
 
 
 def test_a_pipe_gets_whole_notes_and_no_next_step():

@@ -7,7 +7,12 @@ import json
 import pytest
 
 from lomar_cli.errors import InputError
-from lomar_cli.files.groups import read_groups
+from lomar_cli.files.groups import parse_groups
+from lomar_cli.files.sidecar import sidecar_text
+
+
+def read_groups(path):
+    return parse_groups(sidecar_text(path), path.name)
 
 
 def written(tmp_path, text, name="g.csv"):
@@ -22,6 +27,7 @@ def written(tmp_path, text, name="g.csv"):
         "client,group\na,x\nb,y\nc,\n",
         "\ufeffnum_examples,group,client\n3, x ,a\n4,y,b\n5,,c\n",
         json.dumps({"a": "x", "b": "y", "c": ""}),
+        json.dumps({"round_number": 3, "a": "x", "b": "y", "c": ""}),
         json.dumps({"round_number": 3, "clients": {"a": "x", "b": "y", "c": ""}}),
         json.dumps({"clients": [{"client": "a", "group": "x"}, {"client": "b", "group": "y"}]}),
         json.dumps({"clients": [{"client": "a", "group": " x"}, {"client": "b", "group": "y"},
@@ -39,7 +45,9 @@ def test_what_is_read(text, tmp_path):
         ("client,group\n", "holds no clients"),
         ("{}", "holds no clients"),
         ("client,kind\na,x\n", "needs the columns client and group"),
-        ("client,group\na\n", "needs the columns client and group"),
+        ("client;group\na;x\n", "its first line is 'client;group'"),
+        ("client,group\na\n", "line 2: has no group"),
+        ('{"a": "x", "a": "y"}', "the client 'a' is there twice"),
         ("client,group\na,x\na,y\n", "line 3: the client 'a' is there twice"),
         ("client,group\na,x\x1b[2J\n", r"line 2: group: 'x\x1b[2J' is no name"),
         ("client,group\na," + "x" * 300 + "\n", "line 2: group: "),

@@ -65,7 +65,7 @@ def test_the_table_says_who_was_judged_among_whom():
     rows = {g: np.flatnonzero(np.array(names) == g) for g in "ab"}
     own = {g: set(judge(updates.rows(rows[g]), method).notes) for g in "ab"}
     for note in own["a"] & own["b"]:
-        assert whole.notes.count(note) == 1
+        assert whole.notes.count(f"each group: {note}") == 1
     for group, other in ("ab", "ba"):
         for note in own[group] - own[other]:
             assert f"group '{group}': {note}" in whole.notes
@@ -144,3 +144,31 @@ def test_a_minority_of_another_kind_is_kept_and_its_flippers_are_found():
     each = judge(updates, method, groups=names)
     assert each.keep[~bad].mean() > 0.98
     assert not each.keep[bad & ~kind].any()
+
+
+def test_a_group_in_a_file_is_read_in_parts_that_fit(tmp_path):
+    """Of some clients all clients' numbers are read: parts are as wide as for all."""
+    from lomar_cli.files.round import open_round
+    from lomar_cli.files.stretches import stretches
+    from tests.making import write_round
+
+    made = tensors(64, labels=4, features=500)
+    path = write_round(tmp_path / "r.h5", made)
+    with open_round(path, 2**12) as found:
+        whole = found.updates
+        few = whole.rows(np.arange(0, 64, 8))
+        widths = [
+            max(one.block.shape[1] for one in stretches(updates.tensors, 2**15))
+            for updates in (whole, few, few.rows(np.arange(4)))
+        ]
+        assert widths[0] == widths[1] == widths[2] <= 2**15 // 64 // 4
+        seen = np.concatenate([one.block.copy() for one in stretches(few.tensors, 2**15)], axis=1)
+        flat = np.concatenate([t[::8].reshape(8, -1) for t in made.values()], axis=1)
+        np.testing.assert_array_equal(np.sort(seen, axis=1), np.sort(flat, axis=1))
+
+
+def test_suspicions_above_thresholds_of_their_own_are_told_so():
+    updates, names = two_kinds()
+    found = judge(updates, METHODS.make("kde", {}), groups=names)
+    assert found.threshold == 0
+    assert any("suspicions are what they are above these" in note for note in found.notes)

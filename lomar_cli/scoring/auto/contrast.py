@@ -75,23 +75,35 @@ def noise_units(content: Array, held: Array, noise: Array, trusted: Mask) -> Arr
     return found
 
 
-def otherwise(content: Array, rest: Array, trusted: Mask, compared: Mask) -> float:
+def left_over(content: Array, rest: Array, trusted: Mask) -> Array:
+    """What labels leave of the contents of those ``trusted`` (n', R, R), in spreads, cut at three.
+
+    See :func:`otherwise`.
+    """
+    held = np.maximum(np.einsum("nll->nl", content), 0.0)
+    noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
+    left, units = _leavings(content, held, noise, trusted)
+    found: Array = np.clip(left / np.maximum(units, _TINY), -_CUT, _CUT)
+    return found
+
+
+def otherwise(left: Array, compared: Mask) -> float:
     """How much of a common course what ``compared`` labels (R,) leave has, beside chance's.
 
     Noise has none: the first principal component then takes a share that the Marchenko-Pastur law
     tells, and 1 is that. Where clients differ in more than their labels (other cameras, other
     people), all that they leave moves with it, from label to label.
     """
-    held = np.maximum(np.einsum("nll->nl", content), 0.0)
-    noise = rest + 1e-3 * float(np.median(rest)) + 1e-300
-    left, units = _leavings(content, held, noise, trusted)
     pairs = compared[:, None] & compared[None, :] & ~np.eye(len(compared), dtype=bool)
     if pairs.sum() < _LEAST_PAIRS:
         return 0.0
-    x = np.clip(left[:, pairs] / units[pairs], -_CUT, _CUT)
-    squares = np.linalg.svd(x - np.median(x, axis=0), compute_uv=False) ** 2
+    x = left[:, pairs]
+    x = x - np.median(x, axis=0)
+    # Of the smaller of the two matrices of products, whose eigenvalues are the same.
+    products = x @ x.T if len(x) <= x.shape[1] else x.T @ x
+    largest = float(np.linalg.eigvalsh(products)[-1])
     chance = (1 + math.sqrt(x.shape[1] / len(x))) ** 2 / x.shape[1]
-    return float(squares[0] / (squares.sum() + _TINY) / chance)
+    return float(largest / (float(np.trace(products)) + _TINY) / chance)
 
 
 def told_apart(content: Array, claims: Array, trusted: Mask, faint: float) -> float:

@@ -49,7 +49,7 @@ def split(
     count = len(values)
     ordered = np.sort(values)
     usual = width * (1 + 10 / count)
-    factor = usual * _strictness(false_alarm)
+    factor = usual * strictness(false_alarm)
     start = int(np.ceil(START * count))
     limit = np.inf
     centre, spread = _core(ordered[:start], noise)
@@ -90,7 +90,7 @@ def ranked(suspicion: Vector) -> Vector:
     return np.maximum(suspicion, apart)
 
 
-def _strictness(false_alarm: float) -> float:
+def strictness(false_alarm: float) -> float:
     """How much wider than usual: the ratio of two normal quantiles."""
     normal = NormalDist()
     return normal.inv_cdf(1 - false_alarm / 10) / normal.inv_cdf(1 - USUAL_FALSE_ALARM / 10)

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
-from lomar_cli.scoring.auto.contrast import Contrasts, contrasts, otherwise, told_apart
+from lomar_cli.scoring.auto.contrast import (
+    Contrasts,
+    contrasts,
+    left_over,
+    otherwise,
+    told_apart,
+)
 from lomar_cli.scoring.auto.evidence import LEAST_CLIENTS, evidence, level
 from lomar_cli.scoring.auto.gaps import told
 from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
@@ -261,13 +268,20 @@ class _Round:
 
     def _differ_otherwise(self, g: int, s: int) -> bool:
         """Whether clients differ in more than their labels, which labels g and s leave alone."""
+        if self.left_over is None:
+            return False
         others = self.compared.copy()
         others[[g, s]] = False
+        return otherwise(self.left_over, others) > _COURSE
+
+    @cached_property
+    def left_over(self) -> Array | None:
+        """What labels leave of the contents; None where they are told apart too well to ask it."""
         content = unmix(self.rows, self.trusted)
-        if otherwise(content, self.rows.rest, self.trusted, others) <= _COURSE:
-            return False
-        claims = self.rows.claims
-        return told_apart(content, claims, self.trusted, self.rows.faint) <= _TOLD_APART
+        claims, faint = self.rows.claims, self.rows.faint
+        if told_apart(content, claims, self.trusted, faint) > _TOLD_APART:
+            return None
+        return left_over(content, self.rows.rest, self.trusted)
 
     def _is_sure(self, without: Contrasts, rows: Mask, pair: _Pair) -> bool:
         """Whether ``rows`` bear out a suspicion where the suspects are not among the fitted."""

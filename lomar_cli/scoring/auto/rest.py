@@ -10,15 +10,13 @@ Everything follows from the distances: no update is read.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lomar_cli.scoring.auto.base import Seen, Sight, Vector
 from lomar_cli.scoring.auto.forward import split
+from lomar_cli.scoring.auto.products import Products
 from lomar_cli.scoring.auto.unmix import rows_seen, unfit
-from lomar_cli.scoring.nearest import row_blocks
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -60,7 +58,7 @@ def _left(seen: Seen) -> Vector:
     mixes = np.concatenate([np.ones((count, 1)), claims], axis=1)
     reach = seen.geometry.profile(max(1, count // 2)).kth
     near = seen.trusted & (reach <= _FARTHEST * np.median(reach))
-    products = _Products(seen.geometry.squares, near)
+    products = Products(seen.geometry.squares, near)
     wanted = min(int(np.ceil(_CORE * count)), int(near.sum()))
     core = near
     for _ in range(_STEPS):
@@ -74,7 +72,7 @@ def _left(seen: Seen) -> Vector:
     return squares
 
 
-def _residuals(products: _Products, mixes: Array, core: Mask) -> Vector:
+def _residuals(products: Products, mixes: Array, core: Mask) -> Vector:
     """Squared residuals (n,) of a least squares fit over the ``core``.
 
     Those of the core are enlarged, and those of others reduced, by what their leverage makes of
@@ -91,29 +89,3 @@ def _residuals(products: _Products, mixes: Array, core: Mask) -> Vector:
     floor = _ROUNDING * max(float(np.median(products.diagonal)), 1e-300)
     found: Vector = np.maximum(squares, floor) / scale
     return found
-
-
-class _Products:
-    """Inner products of n updates less the mean of the trusted, from their squared distances."""
-
-    def __init__(self, squares: NDArray[np.floating[Any]], trusted: Mask) -> None:
-        self._squares = squares
-        share = trusted[:, None] / trusted.sum()
-        self._means = self._distances_times(share)
-        self._mean = float((share * self._means).sum())
-        self.diagonal: Vector = self._means[:, 0] - self._mean / 2
-
-    def times(self, weights: Array) -> Array:
-        """The (n, n) products times ``weights`` (n, m); they are never held whole."""
-        total = weights.sum(axis=0)
-        found = self._distances_times(weights) - self._means * total
-        found += self._mean * total - self._means.T @ weights
-        products: Array = -found / 2
-        return products
-
-    def _distances_times(self, weights: Array) -> Array:
-        count = len(self._squares)
-        found = np.empty((count, weights.shape[1]))
-        for some in row_blocks(count, count):
-            found[some] = self._squares[some].astype(np.float64) @ weights
-        return found

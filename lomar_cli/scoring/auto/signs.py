@@ -32,7 +32,6 @@ def signs(seen: Seen) -> Sight:
     suspicion = np.zeros(count)
     words: dict[int, str] = {}
     judged = False
-    apart = np.zeros(count, bool)
     usual = float(np.median(moved))
     if usual < _SPARSE and usual * seen.geometry.updates.size < _FEWEST:
         positives = np.zeros(count)
@@ -48,12 +47,7 @@ def signs(seen: Seen) -> Sight:
         fine = values < least
         if name == "zero":
             # More of them than others have is what few samples leave, or cleaner ones.
-            cleaner = shares > np.median(shares)
-            apart = cleaner & (found.suspicion > 1) & ~fine
-            fine |= cleaner
-        else:
-            # Whose zeros are others' faint features has other signs on what it moves, too.
-            fine |= apart
+            fine |= shares > np.median(shares)
         beyond = np.where(fine, np.minimum(found.suspicion, 0.99), found.suspicion)
         flagged = np.flatnonzero(beyond > 1)
         for i in flagged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lomar_cli.scoring.auto.axis import axis
 from lomar_cli.scoring.auto.base import View
 from lomar_cli.scoring.auto.direction import direction, projection
 from lomar_cli.scoring.auto.distances import far, mean, near
@@ -51,5 +52,6 @@ VIEWS: dict[str, ViewEntry] = {
     "rest": ViewEntry(
         rest, "rest", "its labels do not explain its update", after="mix", amounts=True
     ),
+    "axis": ViewEntry(axis, "axis", "apart in what updates differ in most", closeness=True),
     "mix": ViewEntry(mix, "labels", "labels do not fit the samples", amounts=True),
 }

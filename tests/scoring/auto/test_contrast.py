@@ -208,9 +208,13 @@ def common_course(strength, seed=0, count=120, labels=8):
     return a + moved * np.sqrt(rest)[:, :, None], rest
 
 
+def course(a, rest, trusted, compared):
+    return contrast.otherwise(contrast.left_over(a, rest, trusted), compared)
+
+
 def test_what_clients_differ_in_otherwise_shows_in_a_common_course():
     everybody, compared = np.ones(120, bool), np.ones(8, bool)
-    found = [contrast.otherwise(*common_course(s), everybody, compared) for s in (0, 1, 3)]
+    found = [course(*common_course(s), everybody, compared) for s in (0, 1, 3)]
     # Noise alone takes about the share that it is measured by.
     assert 0.7 < found[0] < 1.4
     assert found[0] < found[1] < found[2]
@@ -218,12 +222,12 @@ def test_what_clients_differ_in_otherwise_shows_in_a_common_course():
     # Labels that are not compared have no say, and too few pairs none either.
     a, rest = common_course(0)
     a[:, 3] += 5 * np.random.default_rng(1).standard_normal((120, 1))
-    assert contrast.otherwise(a, rest, everybody, np.arange(8) != 3) < 1.4
-    assert contrast.otherwise(a, rest, everybody, np.arange(8) < 4) == 0.0
+    assert course(a, rest, everybody, np.arange(8) != 3) < 1.4
+    assert course(a, rest, everybody, np.arange(8) < 4) == 0.0
     # Nor who is not trusted.
     a, rest = common_course(0)
     a[:20] += common_course(30)[0][:20]
-    assert contrast.otherwise(a, rest, np.arange(120) >= 20, compared) < 1.4
+    assert course(a, rest, np.arange(120) >= 20, compared) < 1.4
 
 
 @pytest.mark.parametrize("noise", [0.001, 0.02, 0.1])

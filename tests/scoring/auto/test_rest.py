@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lomar_cli.scoring.auto import rest
+from lomar_cli.scoring.auto.products import Products
 from lomar_cli.scoring.auto.unmix import rows
 from tests.scoring.auto.rounds import changed, digits, flat, no_output, seen, without_bias
 from tests.scoring.rounds import as_updates
@@ -51,7 +52,7 @@ def test_it_is_least_squares_on_the_updates(seed):
     looked = seen(updates)
     claims = rows(updates).claims
     mixes = np.concatenate([np.ones((COUNT, 1)), claims], axis=1)
-    products = rest._Products(looked.geometry.squares, looked.trusted)
+    products = Products(looked.geometry.squares, looked.trusted)
     found = rest._residuals(products, mixes, core)
     np.testing.assert_allclose(found, slow_residuals(updates, core), rtol=1e-4)
 

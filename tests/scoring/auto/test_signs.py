@@ -95,21 +95,6 @@ def test_who_makes_it_up_is_found_where_there_is_a_spread():
         assert "are positive" in sight.words[55]
 
 
-def test_whose_zeros_are_others_faint_features_has_other_signs():
-    """As where few clients' pictures have no noise: of what they never see others see a little."""
-    rng = np.random.default_rng(0)
-    flat = rng.standard_normal((COUNT, SIZE)) + 1.0
-    # A feature that is hardly there moves nearly all labels down.
-    flat[:, : SIZE // 3] = rng.uniform(-1, 0.1, (COUNT, SIZE // 3))
-    flat[50:, : SIZE // 3] = 0.0
-    sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
-    assert not sight.found
-    # Other signs alone are one.
-    flat[50:, : SIZE // 3] = rng.uniform(0.1, 1, (10, SIZE // 3))
-    sight = signs.signs(Seen(Geometry(from_matrix(flat)), np.ones(COUNT, bool), 0.01))
-    assert set(np.flatnonzero(sight.suspicion > 1)) == set(range(50, 60))
-
-
 def test_signs_that_all_share_tell_nothing():
     alike = Geometry(from_matrix(np.eye(1, 9) + np.ones((20, 9))))
     sight = signs.signs(Seen(alike, np.ones(20, bool), 0.01))
