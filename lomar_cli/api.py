@@ -68,7 +68,7 @@ def score_updates(
         layers: patterns of parameter names to look at, all by default; ``include`` and
             ``exclude`` say which are scored, as in ``lomar dump``.
         groups: what kind of client each one is, by its id: each kind of ten or more is judged by
-            itself, as with ``--groups``.
+            itself, as with ``--client-groups``.
         round_number: the round's number, for provenance.
         seed: for methods that draw.
         jobs: threads to use.

@@ -31,7 +31,7 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
-    groups: score_options.Groups = None,
+    client_groups: score_options.ClientGroups = None,
     settings: options.Settings = None,
     plot: score_options.Plot = None,
     json: options.Json = False,
@@ -77,7 +77,7 @@ def command(
         options.held_out(holdout, data_dir, data_file),
         model,
         plot,
-        groups,
+        client_groups,
         force,
     )
     if json:

@@ -31,7 +31,7 @@ def command(
     data_file: options.DataFile = None,
     seed: options.Seed = 0,
     layers: options.Layers = None,
-    groups: score_options.Groups = None,
+    client_groups: score_options.ClientGroups = None,
     neighbors_search: score_options.NeighborsSearch = None,
     device: options.Device = "cpu",
     kind: options.Format = None,
@@ -69,7 +69,7 @@ def command(
       lomar score round.h5 --json | jq '.clients[] | select(.keep | not) | .client'
       lomar score round.h5 -o - --format csv | sort -t, -k3 -g -r | head
       lomar score round.h5 --plot scores.png
-      lomar score round.h5 --groups devices.csv
+      lomar score round.h5 --client-groups devices.csv
       lomar score round.h5 --method lomar -k 0.5n --bandwidth 0.1x
       lomar score round.h5 --method all -o scores/
       lomar score round-*.h5 --cluster tcp://scheduler:8786 -o scores.h5
@@ -102,7 +102,7 @@ def command(
         "root": root,
         "held_out": options.held_out(holdout, data_dir, data_file),
         "base_model": model,
-        "groups": groups,
+        "groups": client_groups,
         "device": device,
     }
     if method == "all":
@@ -135,7 +135,7 @@ def _way(
     if any(value is not None for value in common["options"].values()):
         return None
     way = [] if method == score_options.DEFAULT_METHOD else ["--method", method]
-    return way if common["groups"] is None else [*way, "--groups", str(common["groups"])]
+    return way if common["groups"] is None else [*way, "--client-groups", str(common["groups"])]
 
 
 def _one(

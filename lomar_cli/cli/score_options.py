@@ -76,10 +76,10 @@ NeighborsSearch = Annotated[
         "clients and more, with a small -k.",
     ),
 ]
-Groups = Annotated[
+ClientGroups = Annotated[
     Path | None,
     typer.Option(
-        "--groups",
+        "--client-groups",
         metavar="FILE",
         help="A CSV (client,group) or JSON that says of what kind clients are, such as their "
         "device: each kind of 10 or more is judged by itself.",

@@ -83,7 +83,7 @@ def explain(
     if plot is not None:
         check_figure(plot, "--plot", force)
     if scores_path is not None:
-        _check_no_method(name, {**(options or {}), "groups": groups})
+        _check_no_method(name, {**(options or {}), "client_groups": groups})
     known = read_kinds(groups, options or {})
     with open_rounds(paths, memory) as found, open_context(found, history, root, memory) as beside:
         row = _row(found, client)

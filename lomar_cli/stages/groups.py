@@ -1,4 +1,4 @@
-"""The kinds that a round's clients are of, as ``--groups`` tells them."""
+"""The kinds that a round's clients are of, as ``--client-groups`` tells them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Kinds:
 
 
 def read_kinds(path: Path | None, options: Mapping[str, Any]) -> Kinds | None:
-    """What ``--groups`` names, before a round is read; None without it.
+    """What ``--client-groups`` names, before a round is read; None without it.
 
     UsageError for options of a method that say of a whole round what each kind has its own of.
     """
@@ -38,13 +38,13 @@ def read_kinds(path: Path | None, options: Mapping[str, Any]) -> Kinds | None:
     count = options.get("assume_malicious")
     if count is not None and not str(count).strip().endswith("%"):
         raise UsageError(
-            f"--assume-malicious {printable(str(count), 40)}: each of --groups has its own number; "
-            "give a share, such as 10%"
+            f"--assume-malicious {printable(str(count), 40)}: each of --client-groups has its own "
+            "number; give a share, such as 10%"
         )
     text = sidecar_text(path)
     shown = printable(str(path))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Kinds(parse_groups(text, shown), digest, f"--groups {shown}")
+    return Kinds(parse_groups(text, shown), digest, f"--client-groups {shown}")
 
 
 def told(clients: Sequence[str], given: Mapping[str, str], shown: str) -> list[str | None]:

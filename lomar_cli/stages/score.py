@@ -102,7 +102,7 @@ def score(
     if not here:
         check_far(name, made)
         if groups is not None:
-            raise UsageError("--groups: is judged by this process; leave --cluster out")
+            raise UsageError("--client-groups: is judged by this process; leave --cluster out")
     adder = adder_on(device if here else "cpu")
     gather = None
     # Kinds of clients have distances of their own.

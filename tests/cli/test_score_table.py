@@ -93,8 +93,11 @@ def test_long_names_are_broken_not_cut_and_notes_between_words():
     [
         ([], []),
         (["-m", "krum"], ["--method", "krum"]),
-        (["--groups", "g.csv"], ["--groups", "g.csv"]),
-        (["-m", "krum", "--groups", "g.csv"], ["--method", "krum", "--groups", "g.csv"]),
+        (["--client-groups", "g.csv"], ["--client-groups", "g.csv"]),
+        (
+            ["-m", "krum", "--client-groups", "g.csv"],
+            ["--method", "krum", "--client-groups", "g.csv"],
+        ),
         (["-o", "s.csv", "--false-alarm", "0.05"], ["--scores", "s.csv"]),
         # What is more than a hint is none.
         (["--false-alarm", "0.05"], None),
