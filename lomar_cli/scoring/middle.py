@@ -109,8 +109,9 @@ def _columns(part: Floats) -> _Columns:
     # which reads the block in order.
     rows = np.array(np.ascontiguousarray(part).T, order="C")
     wide = rows.astype(np.float64)
-    zeros, positives = _counted(rows == 0), _counted(rows > 0)
-    middle, tied = medians(rows)
+    nought = rows == 0
+    zeros, positives = _counted(nought), _counted(rows > 0)
+    middle, tied = medians(rows, nought)
     some = np.flatnonzero(tied)
     off = wide[some] != middle[some, None]
     still = 2 * np.count_nonzero(off, axis=1) < off.shape[1]
@@ -129,14 +130,15 @@ def _counted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return found
 
 
-def medians(rows: Floats) -> tuple[Vector, NDArray[np.bool_]]:
+def medians(rows: Floats, nought: NDArray[np.bool_]) -> tuple[Vector, NDArray[np.bool_]]:
     """The medians (c,) of finite ``rows`` (c, n), left in another order, and of which rows more
     than half may be the very same number: all where they are, few others.
+
+    ``nought`` (c, n) tells which of them are 0.
     """
     count = rows.shape[1]
     half = count // 2
-    nought = rows == 0
-    if nought.sum() > _MANY * rows.size:
+    if np.count_nonzero(nought) > _MANY * rows.size:
         # NumPy takes several times as long to order many equal numbers.
         below, equal = np.count_nonzero(rows < 0, axis=1), np.count_nonzero(nought, axis=1)
         left = (below > (count - 1) // 2) | (below + equal <= half)
@@ -150,10 +152,10 @@ def _ordered(rows: Floats) -> tuple[Vector, NDArray[np.bool_]]:
     """What ``medians`` says, by putting them in order."""
     count = rows.shape[1]
     half = count // 2
-    rows.partition(half, axis=1)
-    upper = rows[:, half].astype(np.float64)
     if count < 3:
         return rows.mean(axis=1, dtype=np.float64), np.ones(len(rows), bool)
+    rows.partition(half, axis=1)
+    upper = rows[:, half].astype(np.float64)
     # A run of more than half reaches from the middle to the place before it, or to the one after.
     before = rows[:, :half].max(axis=1).astype(np.float64)
     if count % 2 == 0:

@@ -26,7 +26,7 @@ from lomar_cli.scoring.profile import FEW, Profile, profile, robust_z
 from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.explain_words import side, words
-from lomar_cli.stages.groups import read_kinds
+from lomar_cli.stages.groups import kinds_of, read_kinds
 from lomar_cli.stages.plane import plane
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.stages.verdict import rows_of
@@ -94,9 +94,7 @@ def explain(
         if scores is None:
             name = name or DEFAULT_METHOD
             made: Method = METHODS.make(name, options or {})
-            kinds = None
-            if known is not None:
-                kinds = known.of(found.head.clients, beside.inputs)
+            kinds = kinds_of(known, found.head.clients, beside.inputs)
             judged = screened.in_groups(kinds).judge(made)
             scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
         of = _group(scores, screened, row)

@@ -47,6 +47,13 @@ def read_kinds(path: Path | None, options: Mapping[str, Any]) -> Kinds | None:
     return Kinds(parse_groups(text, shown), digest, f"--client-groups {shown}")
 
 
+def kinds_of(
+    known: Kinds | None, clients: Sequence[str], inputs: dict[str, str]
+) -> list[str | None] | None:
+    """What :meth:`Kinds.of` says, None where nothing was told."""
+    return None if known is None else known.of(clients, inputs)
+
+
 def told(clients: Sequence[str], given: Mapping[str, str], shown: str) -> list[str | None]:
     """The groups of these clients, of whom one at least must be told of; an empty one is none."""
     if not isinstance(given, Mapping):

@@ -31,7 +31,7 @@ from lomar_cli.scoring.registry import DEFAULT_METHOD, METHODS
 from lomar_cli.stages.context import Context, open_context
 from lomar_cli.stages.far import check_far, far_geometry
 from lomar_cli.stages.gather import Gather, adder_on, chosen_layers
-from lomar_cli.stages.groups import read_kinds
+from lomar_cli.stages.groups import kinds_of, read_kinds
 from lomar_cli.stages.start import start_model
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ def score(
             gather,
             elsewhere,
         )
-        kinds = None
-        if known is not None:
-            kinds = known.of(found.head.clients, beside.inputs)
+        kinds = kinds_of(known, found.head.clients, beside.inputs)
         judged = screened.in_groups(kinds).judge(made)
         scores = table(found, name, made, judged, layers, seed, beside.inputs, kinds)
         drawn = None if plot is None else _drawn(plot, scores, screened)

@@ -19,7 +19,7 @@ from lomar_cli.scoring.options import assumed
 from lomar_cli.scoring.registry import METHODS
 from lomar_cli.stages.context import open_context
 from lomar_cli.stages.gather import Gather, adder_on
-from lomar_cli.stages.groups import read_kinds
+from lomar_cli.stages.groups import kinds_of, read_kinds
 from lomar_cli.stages.score import screened_round, table
 from lomar_cli.threads import one_blas_thread
 
@@ -91,9 +91,7 @@ def score_all(
         screened = screened_round(
             found, beside, layers, memory, jobs, seed, held_out, base_model, adder, gather
         )
-        kinds = None
-        if known is not None:
-            kinds = known.of(found.head.clients, beside.inputs)
+        kinds = kinds_of(known, found.head.clients, beside.inputs)
         screened = screened.in_groups(kinds, keep=True)
 
         def one(name: str) -> Outcome:

@@ -25,7 +25,7 @@ from lomar_cli.scoring.auto.unmix import rows_seen, unfit
 # of its square 0.05 to 0.14, and 0.18 to 0.73 at 0.3.
 _EVEN, _SQUARES = 0.25, 1.5
 # Both in spreads within the two sides: between their means, and between the nearest of both. In
-# unattacked rounds no more than 0.6 of both together was seen.
+# unattacked rounds no more than three quarters of both together was seen.
 _APART, _GAP = 3.5, 1.25
 # A crowd is so many clients, and this share of them, but no majority. Several are found in turn.
 _FEWEST, _LEAST, _MOST = 5, 0.05, 0.45
@@ -56,7 +56,7 @@ class Cut(NamedTuple):
 
 
 def axis(seen: Seen) -> Sight:
-    """How far a client lies beyond a gap along the first principal component."""
+    """How far a client lies beyond a gap along one of the first three principal components."""
     count = seen.geometry.count
     # The views on labels say why they cannot judge; where labels are uneven that is nothing odd.
     nothing = Sight(np.full(count, np.nan), False)
