@@ -19,11 +19,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _TINY = 1e-300
 # Fewer clients than that are no evidence, however high their z.
-_LEAST_Z, LEAST_CLIENTS = 1.0, 3
+LEAST_Z, LEAST_CLIENTS = 1.0, 3
 # The normal tail is taken so much wider: what the fits leave is not normal.
-_WIDER = 1.3
+WIDER = 1.3
 # How far below 0 clients lie is told so finely, and no further than eight.
-_DEPTHS = np.arange(0.0, 8.05, 0.1)
+DEPTHS = np.arange(0.0, 8.05, 0.1)
 
 
 def evidence(found: Contrasts, rows: Mask) -> Array:
@@ -41,16 +41,16 @@ def evidence(found: Contrasts, rows: Mask) -> Array:
     if not judged.any():
         return chances
     pool = np.sort(z[:, judged].ravel())
-    depths = _counts(below[:, judged])
+    depths = counts(below[:, judged])
     everywhere = depths.sum(axis=0)
     for (g, s), own in zip(np.argwhere(judged), depths, strict=True):
         high = np.sort(z[:, g, s])[::-1][: count // 2]
         order = np.arange(1, len(high) + 1)
-        usable = (high > _LEAST_Z) & (order >= LEAST_CLIENTS)
+        usable = (high > LEAST_Z) & (order >= LEAST_CLIENTS)
         if not usable.any():
             continue
         high, order = high[usable], order[usable]
-        tails = ndtr(-(high[:, None] + _DEPTHS) / _WIDER)
+        tails = ndtr(-(high[:, None] + DEPTHS) / WIDER)
         here, elsewhere = tails @ own, tails @ (everywhere - own)
         others = len(pool) - np.searchsorted(pool, high, side="left") - order + 1
         shared = others / max(len(pool) - count, 1)
@@ -62,10 +62,10 @@ def evidence(found: Contrasts, rows: Mask) -> Array:
     return chances
 
 
-def _counts(below: Array) -> NDArray[np.intp]:
+def counts(below: Array) -> NDArray[np.intp]:
     """How many clients (pairs, depths) lie so far below 0, by pairs (n, pairs)."""
-    places = np.rint(np.minimum(below / _DEPTHS[1], len(_DEPTHS) - 1)).astype(np.intp)
-    return np.stack([np.bincount(one, minlength=len(_DEPTHS)) for one in places.T])
+    places = np.rint(np.minimum(below / DEPTHS[1], len(DEPTHS) - 1)).astype(np.intp)
+    return np.stack([np.bincount(one, minlength=len(DEPTHS)) for one in places.T])
 
 
 def level(z: Array, rows: Mask, guilty: list[int], share: float, least: float) -> float:

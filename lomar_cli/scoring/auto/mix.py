@@ -24,6 +24,7 @@ from lomar_cli.scoring.auto.contrast import (
 )
 from lomar_cli.scoring.auto.evidence import LEAST_CLIENTS, evidence, level
 from lomar_cli.scoring.auto.gaps import told
+from lomar_cli.scoring.auto.tails import tail_evidence
 from lomar_cli.scoring.auto.unmix import Rows, rows_seen, unfit, unmix
 
 Array = NDArray[np.float64]
@@ -54,11 +55,15 @@ _DOUBT = -2.0
 _LEAD, _NOTHING, _LITTLE = 0.5, -1.0, 0.15
 # Neither side is asked then, if so many others are there to be asked.
 _JURY = 0.3
+# From this on it ranks clients as they come on the way to being removed, below by a part of that.
+_RANKED = -3.0
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
 _UNSURE = -1.0
 # The z that is too high for a single client, whatever the others do; and in multiples of what one
 # client in a hundred exceeds in innocent pairs, where that is more.
 _ALONE, _ALONE_HERE = 8.0, 4.0
+# With no evidence of others than those, others must come so much of the way to them, or so far.
+_NEAR_FAR = 0.3
 _PAIRS, _STEPS = 4, 2
 # Spreads of a pair's own z above their median, with the clients found left out.
 _BULK = 1.65
@@ -71,6 +76,7 @@ _MOST_WAY, _OUTSTANDING = 0.5, 0.6
 # major label it is, are no measure of the others.
 _CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
 _LEAST_HOLDERS, _LEAST_COMPARED = 8, 4
+_COMMON = 0.25
 _LEAST_LABELS = 3
 _TINY = 1e-12
 
@@ -150,7 +156,11 @@ class _Round:
         best = np.zeros(self.count)
         for pair in pairs:
             height = self._threshold(z, pairs, pair)
-            own = np.maximum(z[:, pair.target, pair.source], 0.0) / height
+            own = np.maximum(z[:, pair.target, pair.source], 0.0)
+            far = own > alone
+            if far.any() and not self._are_more(contrast, pairs, pair, far):
+                height = max(height, min(_NEAR_FAR * float(np.median(own[far])), alone / 2))
+            own /= height
             said = _words(updates, pair.target, pair.source)
             words.update((int(i), said) for i in np.flatnonzero((own > 1) & (own > best)))
             best = np.maximum(best, own)
@@ -174,7 +184,7 @@ class _Round:
     def _ranking(self, contrast: Contrasts, suspicion: Array) -> Array:
         """Nobody is flagged; the pair with the most evidence still ranks the clients."""
         ranks = np.minimum(suspicion, 0.99)
-        found = self._evidence(contrast, self.trusted)
+        found = self._all_evidence(contrast, self.trusted)
         g, s = _at(found, found.argmin())
         if found[g, s] >= _DOUBT:
             return ranks
@@ -187,7 +197,7 @@ class _Round:
         most = max(float(np.median(z[fit])), 0.0)
         height = self._threshold(contrast.z, [pair], pair)
         way = (z - most) / max(height - most, _TINY)
-        ranked: Array = np.clip(way * found[g, s] / _GATE, 0.0, 0.9) + 0.09 * ranks
+        ranked: Array = np.clip(way * min(found[g, s] / _RANKED, 1.0), 0.0, 0.9) + 0.09 * ranks
         return ranked
 
     def _contrasts(self, fit: Mask) -> Contrasts:
@@ -198,6 +208,17 @@ class _Round:
         if not self.believed:
             contrast = contrast._replace(below=np.zeros_like(contrast.below))
         return np.where(self._both(), evidence(contrast, rows), 0.0)
+
+    def _all_evidence(self, contrast: Contrasts, rows: Mask) -> Array:
+        """The same, or by the tails of what is common, where that is more."""
+        usual = self._evidence(contrast, rows)
+        if not self.believed:
+            return usual
+        # Of what few hold there may be kinds of their own, which look like another label's.
+        held = np.fmax.reduce(contrast.below[rows], axis=1, initial=0.0) > 0
+        common = held.mean(axis=0) >= _COMMON
+        asked = self._both() & common[:, None] & common[None, :]
+        return np.where(asked, np.minimum(usual, tail_evidence(contrast, rows)), usual)
 
     def _fit(self, pairs: list[_Pair]) -> Mask:
         fit = self.trusted.copy()
@@ -215,8 +236,7 @@ class _Round:
         contrast = self._contrasts(self.trusted)
         found = self._evidence(contrast, self.trusted)
         self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
-        if not self.believed:
-            found = self._evidence(contrast, self.trusted)
+        found = self._all_evidence(contrast, self.trusted)
         for _ in range(_PAIRS):
             found[:, [*unsettled, *(pair.source for pair in pairs)]] = 0.0
             g, s = _at(found, found.argmin())
@@ -240,7 +260,7 @@ class _Round:
                 break
             pairs.append(pair)
             contrast = without
-            found = self._evidence(contrast, fit)
+            found = self._all_evidence(contrast, fit)
         return contrast, pairs
 
     def _is_guilty(self, found: Array, before: list[_Pair], g: int, s: int) -> bool:
@@ -262,9 +282,11 @@ class _Round:
         if (own > _CLEARLY).sum() >= _TOGETHER * (own > _SOMEWHAT).sum():
             return True
         wide = Contrasts(contrast.z / _WIDE, contrast.below / _WIDE)
-        if self._evidence(wide, rows)[g, s] <= _WIDE_GATE + self.strict:
+        if self._all_evidence(wide, rows)[g, s] <= _WIDE_GATE + self.strict:
             return True
-        return not self._differ_otherwise(g, s)
+        plain = self._evidence(contrast, rows)
+        plain[:, [pair.source for pair in before]] = 0.0
+        return self._is_guilty(plain, before, g, s) and not self._differ_otherwise(g, s)
 
     def _differ_otherwise(self, g: int, s: int) -> bool:
         """Whether clients differ in more than their labels, which labels g and s leave alone."""
@@ -333,6 +355,13 @@ class _Round:
             height = max(height, min(alike, most))
         return height
 
+    def _are_more(self, contrast: Contrasts, pairs: list[_Pair], pair: _Pair, far: Mask) -> bool:
+        """Whether there is evidence of more in a pair than those who are ``far`` out."""
+        rows = self._fit(pairs) | pair.clients
+        many = self._evidence(contrast, rows)[pair.target, pair.source]
+        others = self._all_evidence(contrast, rows & ~far)[pair.target, pair.source]
+        return bool(many <= _GATE + self.strict or others <= _NOTHING)
+
     def _who_is_right(self, z: Array, found: Array, before: list[_Pair], pair: _Pair) -> _Pair:
         """One side relabels s as g, or the other g as s: take out each and see what remains.
 
@@ -352,7 +381,7 @@ class _Round:
         both = fits[0] & fits[1]
         if both.sum() > _JURY * self.count:
             without = self._contrasts(both)
-            remains = self._evidence(without, both | pair.clients)[g, s]
+            remains = self._all_evidence(without, both | pair.clients)[g, s]
             others = self._evidence(without, both | mirror.clients)[s, g]
             sure = bool(others <= (_GATE if doubted else _SURE) + self.strict)
             had = min(found[g, s], others) if sure else found[g, s]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.stats import binom, norm
+from scipy.optimize import brentq, nnls
+from scipy.stats import binom, gamma, norm
 
-from lomar_cli.scoring.auto import contrast, evidence
+from lomar_cli.scoring.auto import contrast, evidence, tails
 
 
 def _robust(x, y, steps, fit):
@@ -91,14 +91,14 @@ def chances(z, below, rows):
         own = sorted(z[:, g, s], reverse=True)[: count // 2]
         best = None
         for many, height in enumerate(own, start=1):
-            if height <= evidence._LEAST_Z or many < evidence.LEAST_CLIENTS:
+            if height <= evidence.LEAST_Z or many < evidence.LEAST_CLIENTS:
                 continue
             elsewhere = sum(one >= height for one in pool) - many + 1
             shared = elsewhere / max(len(pool) - count, 1)
 
             def expected(pair, height=height):
                 depths = below[:, pair[0], pair[1]]
-                return sum(norm.sf((height + depth) / evidence._WIDER) for depth in depths)
+                return sum(norm.sf((height + depth) / evidence.WIDER) for depth in depths)
 
             own = expected((g, s)) / count
             rest = sum(expected(pair) for pair in judged if pair != (g, s))
@@ -107,4 +107,44 @@ def chances(z, below, rows):
             best = tail if best is None else min(best, tail)
         if best is not None:
             found[g, s] = math.log10(max(best, 1e-300))
+    return found
+
+
+def tail_chances(z, below, rows):
+    """log10 of the lower of both chances by pair, doubled; the tail's width by root finding."""
+    z, below = z[rows], np.minimum(np.round(below[rows], 1), 8.0)
+    count, labels, _ = z.shape
+    judged = [(g, s) for g in range(labels) for s in range(labels) if not np.isnan(z[0, g, s])]
+
+    def expected(pair, height, width):
+        return sum(norm.sf((height + depth) / width) for depth in below[:, pair[0], pair[1]])
+
+    def width(pair):
+        others = [other for other in judged if other != pair]
+        pool = sorted((z[i, g, s] for g, s in others for i in range(count)), reverse=True)
+        many = max(tails.FEWEST, round(tails.SHARE * len(pool)))
+        if many > len(pool) or pool[many - 1] <= evidence.LEAST_Z:
+            return evidence.WIDER
+
+        def short(wide):
+            return sum(expected(other, pool[many - 1], wide) for other in others) - many
+
+        if short(evidence.WIDER) >= 0:
+            return evidence.WIDER
+        return tails.WIDEST if short(tails.WIDEST) < 0 else brentq(short, 1.0, tails.WIDEST)
+
+    found = np.zeros((labels, labels))
+    for g, s in judged:
+        wide = width((g, s))
+        lowest, taken = 0.0, []
+        for height in sorted(z[:, g, s], reverse=True)[: count // 2]:
+            if height <= evidence.LEAST_Z:
+                break
+            taken.append(min(max(expected((g, s), height, wide) / count, tails.LEAST_CHANCE), 1.0))
+            many = len(taken)
+            binomial = math.log(max(binom.sf(many - 1, count, taken[-1]), 1e-300))
+            product = gamma.logsf(-sum(math.log(one) for one in taken), many)
+            together = math.log(math.comb(count, many)) + max(product, math.log(1e-300))
+            lowest = min(lowest, (min(binomial, together) + math.log(2)) / math.log(10))
+        found[g, s] = lowest
     return found

@@ -333,12 +333,64 @@ def test_with_few_other_pairs_only_the_evidence_itself_counts():
 
 
 def test_a_pair_short_of_guilty_ranks_its_clients_first():
-    """Four flippers of digits at lambda 0.7, for which evidence has a chance of a thousandth."""
-    updates, bad = digits("0.7", 4, flips=((1, 7),), attackers=4, samples=100)
+    """Three flippers of digits at lambda 0.7, for which evidence has a chance of a thousandth."""
+    updates, bad = digits("0.7", 3, flips=((1, 7),), attackers=3, samples=100)
     sight, flagged = flags(updates)
     assert not flagged.any() and not sight.found
     assert bad[np.argsort(-sight.suspicion)[:3]].all()
     assert 0.5 < sight.suspicion.max() <= 0.99
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_two_flippers_are_found_where_nobody_else_is_as_far_out(seed, monkeypatch):
+    updates, bad = digits("0.7", seed, flips=((1, 7),), attackers=2, samples=100)
+    sight, flagged = flags(updates)
+    assert (flagged == bad).all()
+    assert sight.notes == ["labels are flipped in this round: 1:7"]
+    # Not of labels that fewer than so many hold: what few hold may be of several kinds.
+    with monkeypatch.context() as patched:
+        patched.setattr(mix_module, "_COMMON", 1.01)
+        assert not flags(updates)[1].any()
+    # Nor where what clients say they hold is not believed.
+    with monkeypatch.context() as patched:
+        patched.setattr(mix_module, "_UNSURE", 1.0)
+        assert not flags(updates)[1].any()
+
+
+def test_a_few_far_out_must_be_so_with_wider_noise_too(monkeypatch):
+    """As where each client's pictures are turned by 15 degrees: two far out, and others after."""
+    one = a_round()
+    assert one.believed
+    z = 0.5 * np.random.default_rng(0).standard_normal((100, 10, 10))
+    z[:, range(10), range(10)] = np.nan
+    tailing = [6.4, 5.7, 3.0, 2.9, 2.6, 1.9, 1.6, 1.6, 1.5, 1.4, 1.2, 1.1]
+    z[: len(tailing), 7, 1] = tailing
+    below = np.where(np.isnan(z), np.nan, 0.01)
+    found = one._all_evidence(Contrasts(z, below), one.trusted)
+    assert found[7, 1] < -6 and one._is_guilty(found, [], 7, 1)
+    assert not one._is_enough(Contrasts(z, below), [], 7, 1)
+    # Flippers stand together.
+    z[5 : len(tailing), 7, 1] = 0.5
+    assert one._is_enough(Contrasts(z, below), [], 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("others", "flagged"),
+    [([2.6, 2.4, 2.0, 1.7], 1), ([3.8, 1.5, 1.2, 1.1], 2), ([5.1, 4.9, 4.8, 4.0, 3.7, 3.2], 7)],
+)
+def test_one_far_out_accuses_nobody_else(others, flagged, monkeypatch):
+    """Others of the pair are removed for evidence of their own, or for coming near."""
+    one, updates = a_round(), digits("0", 1)[0]
+    z = 0.4 * np.random.default_rng(0).standard_normal((100, 10, 10))
+    z[:, range(10), range(10)] = np.nan
+    z[: len(others) + 1, 7, 1] = [12.3, *others]
+    found = (
+        Contrasts(z, np.where(np.isnan(z), np.nan, 0.01)),
+        [_Pair(7, 1, np.arange(100) <= len(others))],
+    )
+    monkeypatch.setattr(one, "_search", lambda: found)
+    suspicion = one.sight(updates).suspicion
+    assert (np.flatnonzero(suspicion > 1) == np.arange(flagged)).all()
 
 
 @pytest.mark.parametrize("seed", [2, 3])
