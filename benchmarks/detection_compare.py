@@ -1,10 +1,10 @@
 """Two states of a method on the same rounds: what changed, by data set and kind of attack.
 
-    python benchmarks/detection_compare.py before.csv after.csv -o docs/detection
+    python benchmarks/detection_compare.py before.csv after.csv [--by tau] -o docs/detection
 
 The files are those of ``detection.py``, run at two states of the code with the same ``--cache``;
 the last is the state after. Only cells of both count. Prints those that changed most, and writes
-``states.csv``.
+``states.csv``, by data set or also by another column.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="the last is the state after")
     parser.add_argument("--method", default="lomar-auto")
+    parser.add_argument("--by", choices=CELL[1:], help="lines of their own for each of these")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     *before, after = given.files
@@ -36,7 +37,7 @@ def main() -> None:
         parser.error("name two files: before and after")
     old = read(before, given.method)
     new = read([after], given.method)
-    rows = compared(old, new)
+    rows = compared(old, new, given.by)
     for key in sorted(old.keys() & new.keys()):
         was, now = old[key], new[key]
         if any(moved(was[name], now[name]) for name in MEASURES):
@@ -57,17 +58,21 @@ def read(paths: Iterable[Path], method: str) -> dict[tuple[str, ...], Row]:
 
 
 def compared(
-    before: dict[tuple[str, ...], Row], after: dict[tuple[str, ...], Row]
+    before: dict[tuple[str, ...], Row], after: dict[tuple[str, ...], Row], by: str | None = None
 ) -> list[dict[str, str]]:
-    """A line a data set and kind of attack, and one of all attacks together."""
+    """A line a data set and kind of attack, and one of all attacks together.
+
+    ``by`` is another column whose values have lines of their own.
+    """
     both = [key for key in before if key in after]
+    names = {key: key[0] if by is None else f"{key[0]}, {by} {before[key][by]}" for key in both}
     lines = []
-    for data in dict.fromkeys(key[0] for key in both):
+    for data in dict.fromkeys(names.values()):
         for kind in (*KINDS, REST, "all"):
             chosen = [
                 key
                 for key in both
-                if key[0] == data and kind in ("all", kind_of(before[key]["attack"]))
+                if names[key] == data and kind in ("all", kind_of(before[key]["attack"]))
             ]
             if not chosen:
                 continue

@@ -323,6 +323,17 @@ def test_two_states_are_compared_on_the_rows_of_both(tmp_path, monkeypatch, caps
         "0.150",
         "0.000",
     )
+    monkeypatch.setattr(sys, "argv", [*line, "--by", "tau"])
+    detection_compare.main()
+    with (tmp_path / "states.csv").open() as stream:
+        lines = [(one["data"], one["attacks"], one["rounds"]) for one in csv.DictReader(stream)]
+    apart = "digits, tau 0", "digits, tau 0.1"
+    assert lines == [
+        (apart[0], "none", "1"),
+        (apart[0], "all", "1"),
+        (apart[1], "pure flips", "1"),
+        (apart[1], "all", "1"),
+    ]
 
 
 def test_the_detection_page_is_made_of_the_rows_beside_it():

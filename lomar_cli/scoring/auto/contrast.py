@@ -106,6 +106,19 @@ def otherwise(left: Array, compared: Mask) -> float:
     return float(largest / (float(np.trace(products)) + _TINY) / chance)
 
 
+def follows(content: Array, claims: Array, trusted: Mask, labels: Mask) -> float:
+    """How well what ``trusted`` clients have of a label follows what they say.
+
+    The median correlation over the ``labels`` (R,) of contents (n, R, R) with claims (n, R).
+    """
+    held = np.einsum("nll->nl", content)[trusted][:, labels]
+    said = claims[trusted][:, labels]
+    held = held - held.mean(axis=0)
+    said = said - said.mean(axis=0)
+    lengths = np.sqrt((held**2).sum(axis=0) * (said**2).sum(axis=0))
+    return float(np.median((held * said).sum(axis=0) / np.maximum(lengths, 1e-300)))
+
+
 def told_apart(content: Array, claims: Array, trusted: Mask, faint: float) -> float:
     """How many times its own spread what holders have of a label is, in the best quarter of labels.
 

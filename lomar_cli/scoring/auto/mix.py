@@ -18,6 +18,7 @@ from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.contrast import (
     Contrasts,
     contrasts,
+    follows,
     left_over,
     otherwise,
     told_apart,
@@ -78,6 +79,8 @@ _CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
 _LEAST_HOLDERS, _LEAST_COMPARED = 8, 4
 _COMMON = 0.25
 _LEAST_LABELS = 3
+# In no round in which labels could be told less of what is there followed what clients say.
+_FOLLOWS = 0.45
 _TINY = 1e-12
 
 
@@ -145,6 +148,15 @@ class _Round:
                 self.count,
                 "parameters are missing from the output layer, others for each label, as where "
                 "clients send a part of them or round: label contents are not compared",
+            )
+        if (
+            follows(unmix(self.rows, self.trusted), self.rows.claims, self.trusted, self.judged)
+            < _FOLLOWS
+        ):
+            return cannot(
+                self.count,
+                "what clients hold of labels hardly shows in their rows, as where all hold about "
+                "as much: label contents are not compared",
             )
         contrast, pairs = self._search()
         z = contrast.z

@@ -92,6 +92,22 @@ def test_who_is_not_trusted_does_not_move_the_others():
     np.testing.assert_array_equal(*z)
 
 
+def test_how_well_contents_follow_what_clients_say():
+    rng = np.random.default_rng(0)
+    a, said = rng.normal(size=(30, 4, 4)), rng.normal(size=(30, 4))
+    trusted, labels = np.arange(30) >= 5, np.arange(4) < 3
+    expected = [np.corrcoef(a[5:, label, label], said[5:, label])[0, 1] for label in range(3)]
+    found = contrast.follows(a, said, trusted, labels)
+    assert found == pytest.approx(np.median(expected), abs=1e-12)
+    a[:5] = 1e9
+    assert contrast.follows(a, said, trusted, labels) == found
+    for label in range(4):
+        a[:, label, label] = 3 * said[:, label] + 1
+    assert contrast.follows(a, said, trusted, labels) == pytest.approx(1)
+    # Where all say the same nothing follows it.
+    assert contrast.follows(a, 0 * said, trusted, labels) == 0
+
+
 def null(seed, count=60, labels=5):
     """z as honest clients give them, and NaN on the diagonal."""
     z = np.random.default_rng(seed).standard_normal((count, labels, labels))

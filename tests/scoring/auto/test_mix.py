@@ -374,6 +374,22 @@ def test_a_few_far_out_must_be_so_with_wider_noise_too(monkeypatch):
     assert one._is_enough(Contrasts(z, below), [], 7, 1)
 
 
+def test_labels_whose_contents_do_not_follow_what_clients_say_are_not_compared():
+    """As on pictures that a model hardly tells apart, where all hold about as much of all."""
+    updates, bad = digits("0", 1, flips=((1, 7),), attackers=30, samples=100)
+    view = seen(updates)
+    found = rows_seen(view, view.trusted)
+    sight = _Round(found, view).sight(updates)
+    assert ((sight.suspicion > 1) == bad).all()
+    own = found.claims[np.random.default_rng(0).permutation(len(bad))]
+    sight = _Round(replace(found, claims=own), view).sight(updates)
+    assert np.isnan(sight.suspicion).all() and not sight.found
+    assert sight.notes == [
+        "what clients hold of labels hardly shows in their rows, as where all hold about as much: "
+        "label contents are not compared"
+    ]
+
+
 @pytest.mark.parametrize(
     ("others", "flagged"),
     [([2.6, 2.4, 2.0, 1.7], 1), ([3.8, 1.5, 1.2, 1.1], 2), ([5.1, 4.9, 4.8, 4.0, 3.7, 3.2], 7)],
