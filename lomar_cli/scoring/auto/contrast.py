@@ -109,14 +109,23 @@ def otherwise(left: Array, compared: Mask) -> float:
 def follows(content: Array, claims: Array, trusted: Mask, labels: Mask) -> float:
     """How well what ``trusted`` clients have of a label follows what they say.
 
-    The median correlation over the ``labels`` (R,) of contents (n, R, R) with claims (n, R).
+    Of each client the cosine over the ``labels`` (R,) between how far its contents (n, R, R) lie
+    off the median of their label and how far its claims (n, R) do; the median over clients, as a
+    minority may lie.
     """
-    held = np.einsum("nll->nl", content)[trusted][:, labels]
-    said = claims[trusted][:, labels]
-    held = held - held.mean(axis=0)
-    said = said - said.mean(axis=0)
-    lengths = np.sqrt((held**2).sum(axis=0) * (said**2).sum(axis=0))
-    return float(np.median((held * said).sum(axis=0) / np.maximum(lengths, 1e-300)))
+    held, said = (
+        _off_median(values[trusted][:, labels])
+        for values in (np.einsum("nll->nl", content), claims)
+    )
+    lengths = np.sqrt((held**2).sum(axis=1) * (said**2).sum(axis=1))
+    return float(np.median((held * said).sum(axis=1) / np.maximum(lengths, 1e-300)))
+
+
+def _off_median(values: Array) -> Array:
+    """How far values (n, R) lie off the median of their column, at one length of all columns."""
+    off = values - np.median(values, axis=0)
+    found: Array = off / np.maximum(np.sqrt((off**2).mean(axis=0)), 1e-300)
+    return found
 
 
 def told_apart(content: Array, claims: Array, trusted: Mask, faint: float) -> float:

@@ -80,7 +80,7 @@ _LEAST_HOLDERS, _LEAST_COMPARED = 8, 4
 _COMMON = 0.25
 _LEAST_LABELS = 3
 # In no round in which labels could be told less of what is there followed what clients say.
-_FOLLOWS = 0.45
+_FOLLOWS = 0.5
 _TINY = 1e-12
 
 

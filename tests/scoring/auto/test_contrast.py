@@ -94,11 +94,16 @@ def test_who_is_not_trusted_does_not_move_the_others():
 
 def test_how_well_contents_follow_what_clients_say():
     rng = np.random.default_rng(0)
-    a, said = rng.normal(size=(30, 4, 4)), rng.normal(size=(30, 4))
-    trusted, labels = np.arange(30) >= 5, np.arange(4) < 3
-    expected = [np.corrcoef(a[5:, label, label], said[5:, label])[0, 1] for label in range(3)]
+    a, said = rng.normal(size=(31, 4, 4)), rng.normal(size=(31, 4))
+    trusted, labels = np.arange(31) >= 5, np.arange(4) < 3
+    held = np.stack([a[5:, label, label] for label in range(3)], axis=1)
+    own = [one - np.median(one, axis=0) for one in (held, said[5:, :3])]
+    own = [one / np.sqrt((one**2).mean(axis=0)) for one in own]
+    cosines = [
+        np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(*own, strict=True)
+    ]
     found = contrast.follows(a, said, trusted, labels)
-    assert found == pytest.approx(np.median(expected), abs=1e-12)
+    assert found == pytest.approx(np.median(cosines), abs=1e-12)
     a[:5] = 1e9
     assert contrast.follows(a, said, trusted, labels) == found
     for label in range(4):
@@ -106,6 +111,16 @@ def test_how_well_contents_follow_what_clients_say():
     assert contrast.follows(a, said, trusted, labels) == pytest.approx(1)
     # Where all say the same nothing follows it.
     assert contrast.follows(a, 0 * said, trusted, labels) == 0
+
+
+@pytest.mark.parametrize("loud", [1.0, 30.0])
+def test_a_minority_that_lies_does_not_stop_the_comparison(loud):
+    rng = np.random.default_rng(1)
+    said, everybody, labels = rng.normal(size=(100, 10)), np.ones(100, bool), np.ones(10, bool)
+    a = np.einsum("nl,lk->nlk", said + 0.5 * rng.normal(size=said.shape), np.eye(10))
+    assert contrast.follows(a, said, everybody, labels) > 0.8
+    said[:30] = loud * rng.normal(size=(30, 10))
+    assert contrast.follows(a, said, everybody, labels) > 0.7
 
 
 def null(seed, count=60, labels=5):
