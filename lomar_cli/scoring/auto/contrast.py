@@ -109,16 +109,20 @@ def otherwise(left: Array, compared: Mask) -> float:
 def follows(content: Array, claims: Array, trusted: Mask, labels: Mask) -> float:
     """How well what ``trusted`` clients have of a label follows what they say.
 
-    Of each client the cosine over the ``labels`` (R,) between how far its contents (n, R, R) lie
-    off the median of their label and how far its claims (n, R) do; the median over clients, as a
-    minority may lie.
+    The larger of two, from the contents (n, R, R) and the claims (n, R) of ``labels`` (R,), both as
+    they lie off the median of their label. Of each label the cosine over clients, and the median of
+    these; and of each client the cosine over labels, as a minority may lie.
     """
     held, said = (
         _off_median(values[trusted][:, labels])
         for values in (np.einsum("nll->nl", content), claims)
     )
-    lengths = np.sqrt((held**2).sum(axis=1) * (said**2).sum(axis=1))
-    return float(np.median((held * said).sum(axis=1) / np.maximum(lengths, 1e-300)))
+    medians = []
+    for axis in (0, 1):
+        lengths = np.sqrt((held**2).sum(axis=axis) * (said**2).sum(axis=axis))
+        cosines = (held * said).sum(axis=axis) / np.maximum(lengths, 1e-300)
+        medians.append(float(np.median(cosines)))
+    return max(medians)
 
 
 def _off_median(values: Array) -> Array:
