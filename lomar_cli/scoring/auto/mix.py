@@ -77,6 +77,7 @@ _MOST_WAY, _OUTSTANDING = 0.5, 0.6
 # major label it is, are no measure of the others.
 _CLEAR, _WAY, _TIMES = 3.0, 0.4, 2.0
 _LEAST_HOLDERS, _LEAST_COMPARED = 8, 4
+# A share of the clients that clearly hold a label, from which on its tails are asked.
 _COMMON = 0.25
 _LEAST_LABELS = 3
 # In no round in which labels could be told less of what is there followed what clients say.
@@ -149,10 +150,7 @@ class _Round:
                 "parameters are missing from the output layer, others for each label, as where "
                 "clients send a part of them or round: label contents are not compared",
             )
-        if (
-            follows(unmix(self.rows, self.trusted), self.rows.claims, self.trusted, self.judged)
-            < _FOLLOWS
-        ):
+        if follows(self.content, self.rows.claims, self.trusted, self.judged) < _FOLLOWS:
             return cannot(
                 self.count,
                 "what clients hold of labels hardly shows in their rows, as where all hold about "
@@ -187,8 +185,7 @@ class _Round:
         return Sight(suspicion, True, words, [flipped, *self.rows.notes])
 
     def _told(self) -> bool:
-        content = unmix(self.rows, self.trusted)[self.trusted]
-        return told(content, self.rows.claims[self.trusted], self._both())
+        return told(self.content[self.trusted], self.rows.claims[self.trusted], self._both())
 
     def _both(self) -> Mask:
         return self.judged[:, None] & self.judged[None, :] & ~np.eye(self.labels, dtype=bool)
@@ -309,13 +306,17 @@ class _Round:
         return otherwise(self.left_over, others) > _COURSE
 
     @cached_property
+    def content(self) -> Array:
+        """The contents (n, R, R) by the fit on all who are trusted."""
+        return unmix(self.rows, self.trusted)
+
+    @cached_property
     def left_over(self) -> Array | None:
         """What labels leave of the contents; None where they are told apart too well to ask it."""
-        content = unmix(self.rows, self.trusted)
         claims, faint = self.rows.claims, self.rows.faint
-        if told_apart(content, claims, self.trusted, faint) > _TOLD_APART:
+        if told_apart(self.content, claims, self.trusted, faint) > _TOLD_APART:
             return None
-        return left_over(content, self.rows.rest, self.trusted)
+        return left_over(self.content, self.rows.rest, self.trusted)
 
     def _is_sure(self, without: Contrasts, rows: Mask, pair: _Pair) -> bool:
         """Whether ``rows`` bear out a suspicion where the suspects are not among the fitted."""

@@ -357,7 +357,7 @@ def test_two_flippers_are_found_where_nobody_else_is_as_far_out(seed, monkeypatc
         assert not flags(updates)[1].any()
 
 
-def test_a_few_far_out_must_be_so_with_wider_noise_too(monkeypatch):
+def test_a_few_far_out_must_be_so_with_wider_noise_too():
     """As where each client's pictures are turned by 15 degrees: two far out, and others after."""
     one = a_round()
     assert one.believed
