@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lomar_cli.files.importers import hdf5, pt
+from lomar_cli.files.importers import hdf5
 from tests.commands import Ran, check_refused, environment, refused, works
+from tests.hostile.torch_files import RECORD, TORCH, state, torch_zip
 
 MARK = "LOMAR_TEST_WAS_RUN"
 
@@ -113,73 +114,6 @@ def test_a_pickle_under_any_ending(ending, tmp_path):
             tmp_path, 3, [path.name], "dump", tmp_path, "--differences", "-o", tmp_path / "r.h5"
         )
     assert not (tmp_path / MARK).exists()
-
-
-def torch_zip(path, pickled, records=(), **more):
-    with zipfile.ZipFile(path, "w", **more) as archive:
-        archive.writestr("x/data.pkl", pickled)
-        archive.writestr("x/version", b"3\n")
-        for name, content in records:
-            archive.writestr(f"x/{name}", content)
-    return path
-
-
-def state(numel=b"K\x02", record="0", rebuild=b"torch._utils\n_rebuild_tensor_v2"):
-    """The pickle of {"w": a vector of two}, as torch writes it, with lies where asked."""
-    key = record.encode()
-    return (
-        b"\x80\x02}X\x01\x00\x00\x00wc" + rebuild + b"\n((X\x07\x00\x00\x00storagectorch\n"
-        b"FloatStorage\nX" + struct.pack("<I", len(key)) + key + b"X\x03\x00\x00\x00cpu"
-        + numel + b"tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs."
-    )  # fmt: skip
-
-
-RECORD = [("data/0", bytes(8))]
-TORCH = {
-    "code": (state(rebuild=b"builtins\nexec"), RECORD, "builtins exec"),
-    "code of torch": (state(rebuild=b"torch.hub\nload"), RECORD, "torch.hub load"),
-    "a length that lies": (state(b"J\x00\x00\x00\x40"), RECORD, "declares"),
-    "a length that is negative": (state(b"J\xff\xff\xff\xff"), RECORD, "declares"),
-    "a record that is not there": (state(record="7"), RECORD, "declares"),
-    "a record elsewhere": (state(record="../data/0"), RECORD, "declares"),
-    "a stack global": (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.", RECORD, "opcode"),
-    "an old instance": (b"(S'id'\nios\nsystem\n.", RECORD, "opcode"),
-    "nothing": (b"", RECORD, "data.pkl"),
-    "cut": (state()[:30], RECORD, "data.pkl"),
-    "TorchScript": (state(), [*RECORD, ("code/net.py", b"import os")], "TorchScript"),
-    "big-endian": (state(), [*RECORD, ("byteorder", b"big")], "byteorder"),
-    "an endless text": (b"\x80\x02X\xff\xff\xff\x7f.", RECORD, "data.pkl"),
-}
-
-
-@pytest.mark.parametrize("what", TORCH)
-def test_torch_files(what, tmp_path):
-    pickled, records, mention = TORCH[what]
-    dump(tmp_path, mention, torch_zip(tmp_path / "x.pt", pickled, records))
-
-
-def test_the_honest_file_behind_those_is_read(tmp_path):
-    pytest.importorskip("torch", reason="torch files need the extra 'train'")
-    (found,) = pt.read(torch_zip(tmp_path / "x.pt", state(), RECORD), 2**20)
-    np.testing.assert_array_equal(found.arrays["w"], [0, 0])
-
-
-def test_torch_files_of_other_times_and_kinds(tmp_path):
-    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
-    old = tmp_path / "old.pt"
-    torch.save({"w": torch.ones(2)}, old, _use_new_zipfile_serialization=False)
-    dump(tmp_path, "before 1.6", old)
-    old.unlink()
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
-    dump(tmp_path, "state_dict", tmp_path / "module.pt")
-    torch.save({"w": torch.ones(1).expand(2**40)}, tmp_path / "wide.pt")
-    dump(tmp_path, "w", tmp_path / "wide.pt")
-    torch.save({"w": torch.ones(2, 2).to_sparse()}, tmp_path / "sparse.pt")
-    dump(tmp_path, "data.pkl", tmp_path / "sparse.pt")
-    torch.save({"epoch": 3}, tmp_path / "none.pt")
-    dump(tmp_path, "state_dict", tmp_path / "none.pt")
-    torch.save({"w": torch.ones(2, dtype=torch.complex64)}, tmp_path / "complex.pt")
-    dump(tmp_path, "data.pkl", tmp_path / "complex.pt")
 
 
 def test_hdf5_names_that_are_no_text(tmp_path):

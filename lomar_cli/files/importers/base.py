@@ -52,16 +52,21 @@ def one_client(shown: str, found: Mapping[str, NDArray[Any]], bfloat: Sequence[s
     arrays: Arrays = {}
     types: dict[str, str] = {}
     for name, array in found.items():
-        wrong = name_fault(name)
-        if wrong:
-            raise InputError(f"{shown}: the parameter '{printable(name, 40)}' is refused: {wrong}")
-        if array.size == 0:
-            raise fault(shown, name, f"is empty, shape {array.shape}")
+        check_array(shown, name, array.shape)
         types[name] = "bfloat16" if name in bfloat else array.dtype.name
         arrays[name] = _floats(shown, name, array)
     if not arrays:
         raise InputError(f"{shown}: holds no arrays")
     return One(arrays, types, None if count is None else whole_count(shown, count))
+
+
+def check_array(shown: str, name: str, shape: tuple[int, ...]) -> None:
+    """Refuse a parameter by its name or its shape."""
+    wrong = name_fault(name)
+    if wrong:
+        raise InputError(f"{shown}: the parameter '{printable(name, 40)}' is refused: {wrong}")
+    if 0 in shape:
+        raise fault(shown, name, f"is empty, shape {shape}")
 
 
 def whole_count(shown: str, value: Any) -> int:
