@@ -2,11 +2,11 @@
 
 A table stands between ``<!-- csv FILE key=value ... -->`` and ``<!-- end -->``. The keys:
 ``columns`` (measures of results.csv, comma-separated); ``along`` (columns whose values go across,
-for one measure) with ``down`` (what goes down, otherwise the defense); ``paper`` (a table of the
+for one measure), ``down`` (what goes down, otherwise the defense); ``paper`` (a table of the
 paper whose numbers stand beside, or with ``alone`` alone; ``called`` is its name for the setting);
 and any column of the file to choose rows by, ``a|b`` for two
 values. The page is rewritten; with ``--check`` a stale page is an error. The files are what
-``lomar report`` writes as results.csv, less the columns of single labels.
+``lomar report`` writes as results.csv, less the columns of single labels (fig2.csv: as map.csv).
 
     python docs/generate_reproduction.py [--check]
 """
@@ -58,7 +58,7 @@ def _table(name: str, keys: dict[str, str]) -> str:
         return _across(rows, along.split(","), down, columns[0])
     if alone:
         return _printed(rows, columns, Printed(paper), called)
-    return _plain(rows, columns, Printed(paper) if paper else None)
+    return _plain(rows, columns, Printed(paper) if paper else None, down)
 
 
 def _printed(rows: list[Row], columns: list[str], printed: Printed, called: str) -> str:
@@ -73,15 +73,15 @@ def _printed(rows: list[Row], columns: list[str], printed: Printed, called: str)
     return _markdown(["the paper", *heads], lines)
 
 
-def _plain(rows: list[Row], columns: list[str], printed: Printed | None) -> str:
+def _plain(rows: list[Row], columns: list[str], printed: Printed | None, down: str) -> str:
     """A line a row; the paper's number before each of ours."""
-    heads = ["defense"]
+    heads = [down]
     for column in columns:
         title = NAMES.get(column, column.removeprefix("per_label."))
         heads += [f"{title}, paper", title] if printed else [title]
     lines = []
     for row in rows:
-        cells = [row["defense"]]
+        cells = [row[down]]
         for column in columns:
             if printed:
                 value = printed.of(row["setting"], row["defense"], column)
@@ -120,7 +120,7 @@ def _said(key: str, value: str) -> str:
 def _value(row: Row, column: str) -> str:
     if not row.get(column):
         return "n/a" if row.get("not_applicable") else ""
-    spread = row.get(f"{column}_sd")
+    spread = row.get(f"{column}_sd") or row.get(f"{column} sd")
     return f"{float(row[column]):.3f}" + (f" ± {float(spread):.3f}" if spread else "")
 
 

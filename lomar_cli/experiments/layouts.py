@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lomar_cli.experiments.printed import NOTE, Printed
 from lomar_cli.experiments.results import Group, Place, Results, unique
-from lomar_cli.experiments.tables import Table, value_of
+from lomar_cli.experiments.tables import Table, mean_of, value_of
 
 HEADINGS = {
     "overall": "overall",
@@ -30,6 +30,7 @@ def layout_tables(results: Results) -> list[Table]:
         "labels": _labels,
         "table5": _table5,
         "roc": _roc,
+        "map": _map,
     }
     maker = makers.get(results.layout)
     return maker(results) if maker else []
@@ -79,6 +80,37 @@ def _roc(results: Results) -> list[Table]:
             (place.setting, HEADINGS[m], place, m) for m in ("auc", "found", "false_alarms")
         ],
     )
+
+
+def _map(results: Results) -> list[Table]:
+    """A line a part of the updates: how far the malicious lie from the honest (Figure 2)."""
+    measures = {"distance": "distance", "spread": "spread", "share": "share of the variance"}
+    rows = []
+    for group in results.groups:
+        seen = [rows[-1]["map"]["parts"] for rows in group.rows if rows and "map" in rows[-1]]
+        for part in seen[0] if seen else ():
+            values = []
+            for measure in measures:
+                found = [one[part].get(measure) for one in seen if part in one]
+                values.append(mean_of([value for value in found if value is not None]))
+            where = ", ".join(filter(None, (group.place.setting, group.place.label, part)))
+            rows.append((where, values))
+    if not rows:
+        return []
+    return [
+        Table(
+            "map",
+            "Where the malicious updates lie",
+            [("", head) for head in measures.values()],
+            rows,
+            corner="updates",
+            notes=[
+                "Distance of the mean malicious update from the mean honest one, and spread of the "
+                "malicious around theirs, in spreads of the honest updates around their mean; "
+                "share of the variance that two principal components hold."
+            ],
+        )
+    ]
 
 
 def _labels(results: Results) -> list[Table]:

@@ -80,6 +80,11 @@ def value_of(group: Group | None, measure: str, paper: float | None = None) -> V
     if not group.rows and group.troubles:
         first = group.troubles[0]
         return Value(paper=paper, reason=f"{first.status}: {first.reason}")
+    return mean_of(values, paper)
+
+
+def mean_of(values: Sequence[float], paper: float | None = None) -> Value:
+    """A cell of one number a seed."""
     if not values:
         return Value(paper=paper)
     return Value(sum(values) / len(values), deviation(values), len(values), paper)

@@ -19,21 +19,47 @@ def updates_map(
     """First two principal components of the whole updates and of the blocks of ``labels``.
 
     ``points`` are a list of [x, y] a client in the order of the round; ``share`` is how much of
-    the variance the two components hold.
+    the variance the two components hold. ``distance`` is how far the mean malicious update lies
+    from the mean honest one, in all dimensions, and ``spread`` how far malicious updates lie from
+    their mean (root mean square), both as multiples of how far honest ones lie from theirs; None
+    where one of these is nothing.
     """
     parts: dict[str, NDArray[Any]] = {"whole update": _whole(updates)}
     for label in labels:
         parts[f"label {label}"] = updates.label_block(label_index(updates.labels, label, "flip"))
+    bad = [client in malicious for client in updates.clients]
     with one_blas_thread():
         return {
-            "malicious": [int(client in malicious) for client in updates.clients],
-            "parts": {name: _components(block) for name, block in parts.items()},
+            "malicious": [int(one) for one in bad],
+            "parts": {
+                name: {**_components(block), **_apart(block, np.array(bad))}
+                for name, block in parts.items()
+            },
         }
 
 
 def _whole(updates: Updates) -> NDArray[np.float64]:
     flat = [np.asarray(t[:], np.float64).reshape(t.shape[0], -1) for t in updates.tensors.values()]
     return np.concatenate(flat, axis=1)
+
+
+def _apart(block: NDArray[Any], bad: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Distance and spread of the malicious rows, in spreads of the honest ones."""
+    finite = np.isfinite(block).all(axis=1)
+    means, spreads = [], []
+    for rows in (finite & ~bad, finite & bad):
+        if not rows.any():
+            return {"distance": None, "spread": None}
+        kind = block[rows].astype(np.float64)
+        means.append(kind.mean(axis=0))
+        spreads.append(float(np.sqrt(((kind - means[-1]) ** 2).sum(axis=1).mean())))
+    if spreads[0] == 0:
+        return {"distance": None, "spread": None}
+    distance = float(np.linalg.norm(means[1] - means[0]))
+    return {
+        "distance": float(f"{distance / spreads[0]:.6g}"),
+        "spread": float(f"{spreads[1] / spreads[0]:.6g}"),
+    }
 
 
 def _components(block: NDArray[Any]) -> dict[str, Any]:

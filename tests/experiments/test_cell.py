@@ -143,6 +143,17 @@ def test_training_accuracy_and_map_on_demand(tmp_path):
     assert len(found["parts"]["label 1"]["points"]) == 10
 
 
+def test_the_map_tells_how_far_the_malicious_lie():
+    """By hand: honest at (0, 0) and (2, 0), 1 from their mean; malicious at (1, 3) and (1, 5)."""
+    rows = np.array([[0, 0], [1, 3], [2, 0], [1, 5], [np.nan, 0]], np.float32)
+    updates = Updates(list("abcde"), np.ones(5, np.int64), {"w": rows[:, None]}, OutputLayer("w"))
+    part = updates_map(updates, {"b", "d"}, [])["parts"]["whole update"]
+    assert (part["distance"], part["spread"]) == (4.0, 1.0)
+    for malicious in ((), "abcd"):
+        part = updates_map(updates, set(malicious), [])["parts"]["whole update"]
+        assert (part["distance"], part["spread"]) == (None, None)
+
+
 def test_the_map_holds_principal_components():
     """Against scikit-learn's PCA, up to the sign of each axis."""
     from sklearn.decomposition import PCA
