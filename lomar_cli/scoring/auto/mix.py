@@ -244,7 +244,10 @@ class _Round:
         unsettled: list[int] = []
         contrast = self._contrasts(self.trusted)
         found = self._evidence(contrast, self.trusted)
-        self.believed = bool((found < _UNSURE).sum() <= _PAIRS)
+        # Who lies by its bias is found by that, where it shows.
+        word = self.rows.word
+        shown = word is not None and word.tells
+        self.believed = shown or bool((found < _UNSURE).sum() <= _PAIRS)
         found = self._all_evidence(contrast, self.trusted)
         for _ in range(_PAIRS):
             found[:, [*unsettled, *(pair.source for pair in pairs)]] = 0.0

@@ -24,6 +24,7 @@ from lomar_cli.files.updates import Updates
 from lomar_cli.scoring.auto.base import Seen, Sight, cannot
 from lomar_cli.scoring.auto.claims import claims
 from lomar_cli.scoring.auto.gaps import Gaps, Moves
+from lomar_cli.scoring.auto.word import Word, read_word
 from lomar_cli.scoring.lengths import squared_lengths
 
 Floats = NDArray[np.floating[Any]]
@@ -48,7 +49,7 @@ class Rows:
     (n, R) the squared length outside these: the noise of a row. ``claims`` (n, R) is how much of
     each label a client says it has, from 0. All in units of the median client's length. What is
     below ``faint`` times a client's most is nothing; ``notes`` are about how claims were read,
-    ``gaps`` what is missing from the rows.
+    ``gaps`` what is missing from the rows, ``word`` whether biases are those of their rows.
     """
 
     parts: Array
@@ -57,6 +58,7 @@ class Rows:
     faint: float
     notes: Sequence[str] = ()
     gaps: Gaps | None = None
+    word: Word | None = None
 
 
 def unfit(updates: Updates) -> Sight | None:
@@ -101,17 +103,21 @@ def rows(updates: Updates, trusted: Mask | None = None) -> Rows:
     cut = 1 / np.maximum(lengths / (_LONGEST * usual), 1.0)
     votes = cut if trusted is None else np.where(trusted, cut, 0.0)
     scale = cut / usual
-    parts = _leading(blocks, votes) * scale[:, None, None]
+    last: Array = np.stack([one for _, one in seen], axis=1).astype(np.float64, copy=False)
+    parts, weights = _leading(blocks, votes, last)
+    parts *= scale[:, None, None]
     energy *= scale[:, None] ** 2
     # What is less than its rounding is not told apart: rows without noise weigh the same.
     floor = _ROUNDING * float(np.median(energy))
     rest = np.maximum(energy - (parts**2).sum(axis=2), floor)
-    bias = None
+    bias = word = None
     if updates.output.bias is not None and not blocks.gaps.unsaid:
-        bias = np.stack([last for _, last in seen], axis=1) * scale[:, None]
+        bias = last * scale[:, None]
+        if not (blocks.gaps.own or blocks.gaps.refused):
+            word = read_word(weights * scale[:, None, None], bias, votes > 0)
     held = claims(parts, bias, votes > 0)
     held.amounts[:, blocks.gaps.dead] = 0.0
-    return Rows(parts, rest, held.amounts, held.faint, held.notes, blocks.gaps)
+    return Rows(parts, rest, held.amounts, held.faint, held.notes, blocks.gaps, word)
 
 
 class _Blocks:
@@ -143,8 +149,11 @@ class _Blocks:
             yield np.subtract(self._updates.label_block(label), common, out=held)
 
 
-def _leading(blocks: _Blocks, votes: Array) -> Array:
+def _leading(blocks: _Blocks, votes: Array, last: Array) -> tuple[Array, Array]:
     """All rows' coordinates (n, R, R) on their leading right singular vectors.
+
+    And those (n, R, K) of the rows without their ``last`` column (n, R), the bias, on the vectors
+    that these are made of.
 
     Clients count by their ``votes`` (n,). By randomised iteration (Halko, Martinsson and Tropp
     2011, algorithm 4.4), with a fixed start.
@@ -164,8 +173,8 @@ def _leading(blocks: _Blocks, votes: Array) -> Array:
     seen = np.stack([block @ basis for block in blocks.each()], axis=1)
     voting = (seen * votes[:, None, None]).reshape(-1, size)
     _, turned = np.linalg.eigh(voting.T @ voting)
-    found: Array = seen @ turned[:, ::-1][:, :wanted]
-    return found
+    weights = seen - last[:, :, None] * basis[-1]
+    return seen @ turned[:, ::-1][:, :wanted], weights
 
 
 def unmix(seen: Rows, trusted: Mask) -> Array:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lomar_cli.scoring.auto.axis import axis
 from lomar_cli.scoring.auto.base import View
+from lomar_cli.scoring.auto.bias import bias
 from lomar_cli.scoring.auto.direction import direction, projection
 from lomar_cli.scoring.auto.distances import far, mean, near
 from lomar_cli.scoring.auto.mix import mix
@@ -49,6 +50,7 @@ VIEWS: dict[str, ViewEntry] = {
     "quiet": ViewEntry(
         quiet, "signs", "moves parameters that the others leave alone", course=True, each=True
     ),
+    "bias": ViewEntry(bias, "bias", "its bias is not that of its own weights", amounts=True),
     "rest": ViewEntry(
         rest, "rest", "its labels do not explain its update", after="mix", amounts=True
     ),
