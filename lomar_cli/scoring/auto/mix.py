@@ -97,6 +97,12 @@ def mix(seen: Seen) -> Sight:
             "with two labels there is no third to tell who of two calls them by the wrong names: "
             "label contents are not compared",
         )
+    # Who lies by its bias is no witness, where the view on biases is not asked, either.
+    word = rows_seen(seen, seen.trusted).word
+    if word is not None:
+        honest = seen.trusted & (word.suspicion <= 1)
+        if honest.sum() > 0.5 * len(honest):
+            seen = replace(seen, trusted=honest)
     return _Round(rows_seen(seen, seen.trusted), seen).sight(updates)
 
 
@@ -244,7 +250,7 @@ class _Round:
         unsettled: list[int] = []
         contrast = self._contrasts(self.trusted)
         found = self._evidence(contrast, self.trusted)
-        # Who lies by its bias is found by that, where it shows.
+        # Who lies by its bias is found by that, where it would show.
         word = self.rows.word
         shown = word is not None and word.tells
         self.believed = shown or bool((found < _UNSURE).sum() <= _PAIRS)
