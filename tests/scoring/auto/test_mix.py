@@ -12,6 +12,7 @@ from lomar_cli.files.updates import OutputLayer, Updates
 from lomar_cli.scoring.auto.contrast import Contrasts
 from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
 from lomar_cli.scoring.auto.unmix import rows_seen
+from lomar_cli.scoring.auto.word import Word
 from tests.data.real import needs
 from tests.scoring.auto.rounds import (
     appended,
@@ -351,9 +352,11 @@ def test_two_flippers_are_found_where_nobody_else_is_as_far_out(seed, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(mix_module, "_COMMON", 1.01)
         assert not flags(updates)[1].any()
-    # Nor where what clients say they hold is not believed.
+    # Nor where what clients say they hold is not believed: false biases would not show.
     with monkeypatch.context() as patched:
         patched.setattr(mix_module, "_UNSURE", 1.0)
+        assert (flags(updates)[1] == bad).all()
+        patched.setattr(Word, "tells", False)
         assert not flags(updates)[1].any()
 
 
@@ -419,8 +422,11 @@ def test_flips_so_many_that_they_bend_the_fit_are_found(seed, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(mix_module, "_SURE", -np.inf)
         assert not flags(updates)[1].any()
-    # Nor where more pairs have evidence than can be guilty: then the fit is bent by something else.
+    # Nor where more pairs have evidence than can be guilty, and false biases would not show: then
+    # the fit is bent by something else.
     monkeypatch.setattr(mix_module, "_UNSURE", 1.0)
+    assert (flags(updates)[1] == bad).all()
+    monkeypatch.setattr(Word, "tells", False)
     assert not flags(updates)[1].any()
 
 
