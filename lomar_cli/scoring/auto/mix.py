@@ -59,7 +59,9 @@ _JURY = 0.3
 # From this on it ranks clients as they come on the way to being removed, below by a part of that.
 _RANKED = -3.0
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
-_UNSURE = -1.0
+# Where such lies would show, so do flips of several pairs, which bend what others are measured by
+# (35 of 90 pairs at most), and 50 labels of two clients each (340 of 2,450).
+_UNSURE, _MANY_PAIRS = -1.0, 100
 # The z that is too high for a single client, whatever the others do; and in multiples of what one
 # client in a hundred exceeds in innocent pairs, where that is more.
 _ALONE, _ALONE_HERE = 8.0, 4.0
@@ -252,8 +254,8 @@ class _Round:
         found = self._evidence(contrast, self.trusted)
         # Who lies by its bias is found by that, where it would show.
         word = self.rows.word
-        shown = word is not None and word.tells
-        self.believed = shown or bool((found < _UNSURE).sum() <= _PAIRS)
+        most = _MANY_PAIRS if word is not None and word.tells else _PAIRS
+        self.believed = bool((found < _UNSURE).sum() <= most)
         found = self._all_evidence(contrast, self.trusted)
         for _ in range(_PAIRS):
             found[:, [*unsettled, *(pair.source for pair in pairs)]] = 0.0
