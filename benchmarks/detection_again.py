@@ -42,6 +42,8 @@ def main() -> None:
     given = parser.parse_args()
     old = Results(given.results, KEYS, VALUES)
     rows = old.read()
+    if given.method not in {row["method"] for row in rows}:
+        parser.error(f"--method: {given.results} has no row of {given.method}")
     made = Results(given.output.with_name(given.output.name + ".made"), KEYS, VALUES)
     there = made.done()
     left = [r for r in rows if r["method"] == given.method and old.key(r) not in there]
@@ -50,7 +52,7 @@ def main() -> None:
     write(given.output, [new.get(old.key(row), row) for row in rows])
     if given.output.suffix == ".xz":
         given.output.write_bytes(lzma.compress(given.output.read_bytes()))
-    made.path.unlink()
+    made.path.unlink(missing_ok=True)
     made.path.with_suffix(".lock").unlink(missing_ok=True)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from lomar_cli.errors import InputError
 from lomar_cli.files.importers import pt
 from tests.hostile.test_import_files import dump
 from tests.hostile.torch_files import RECORD, TORCH, state, torch_zip
@@ -37,6 +40,30 @@ def test_what_lies_beside_a_model_is_walked_once(tmp_path):
         pickled = state(more=b"X\x01\x00\x00\x00a" + more + b"s")
         (found,) = pt.read(torch_zip(tmp_path / "x.pt", pickled, RECORD), 2**20)
         assert list(found.arrays) == ["w"]
+
+
+def test_what_takes_long_is_bounded(tmp_path):
+    """One list beside a model under many keys, and calls with a hundred thousand arguments."""
+    pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    many = b"](" + b"N" * 300_000 + b"eq\x07"
+    keys = b"".join(b"X\x05\x00\x00\x00%05dh\x07" % n for n in range(20_000))
+    pickled = state(more=b"X\x01\x00\x00\x00a" + many + b"s(" + keys + b"u")
+    started = time.process_time()
+    (found,) = pt.read(torch_zip(tmp_path / "x.pt", pickled, RECORD), 2**20)
+    assert list(found.arrays) == ["w"]
+    assert time.process_time() - started < 20
+    calls = b"ctorch._utils\n_rebuild_tensor_v2\nh\x00R"
+    pickled = b"\x80\x02](" + b"N" * 100_000 + b"tq\x00" + calls * 4_000 + b"."
+    with pytest.raises(InputError, match="calls"):
+        list(pt.read(torch_zip(tmp_path / "y.pt", pickled, RECORD), 2**20))
+
+
+@pytest.mark.parametrize("key", [2_000_000, -1, 0.1, None, ("a", 1, None), True])
+def test_what_trainers_count_by_is_read(key, tmp_path):
+    torch = pytest.importorskip("torch", reason="torch files need the extra 'train'")
+    torch.save({"model": {"w": torch.ones(2)}, "loss": {key: 0.3}}, tmp_path / "x.pt")
+    (found,) = pt.read(tmp_path / "x.pt", 2**20)
+    assert list(found.arrays) == ["w"]
 
 
 def test_torch_files_of_other_times_and_kinds(tmp_path, monkeypatch):

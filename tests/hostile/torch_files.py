@@ -21,16 +21,19 @@ def state(
     rebuild=b"torch._utils\n_rebuild_tensor_v2",
     place=b"K\x00K\x02\x85K\x01\x85",
     more=b"",
+    metadata=b"",
 ):
     """The pickle of {"w": a vector of two}, as torch writes it, with lies where asked.
 
-    ``place`` are the opcodes of offset, shape and strides, ``more`` those after the vector is set.
+    ``place`` are the opcodes of offset, shape and strides, ``metadata`` of what else torch is told
+    of the vector, ``more`` those after it is set.
     """
     key = record.encode()
     return (
         b"\x80\x02}X\x01\x00\x00\x00wc" + rebuild + b"\n((X\x07\x00\x00\x00storagectorch\n"
         b"FloatStorage\nX" + struct.pack("<I", len(key)) + key + b"X\x03\x00\x00\x00cpu"
-        + numel + b"tQ" + place + b"\x89ccollections\nOrderedDict\n)RtRs" + more + b"."
+        + numel + b"tQ" + place + b"\x89ccollections\nOrderedDict\n)R" + metadata + b"tRs"
+        + more + b"."
     )  # fmt: skip
 
 
@@ -62,11 +65,12 @@ TORCH = {
     # torch's own unpickler ends the process where Python works out the hash of this.
     "tuples nested as a key": (state(more=b")" + b"\x85" * 700_000 + b"Ns"), RECORD, "key"),
     "keys of one hash": (
-        state(more=b"(" + b"".join(_number(n * (2**61 - 1)) + b"N" for n in range(1, 9)) + b"u"),
+        state(more=b"(" + b"".join(_number(n * (2**61 - 1)) + b"N" for n in range(1, 2002)) + b"u"),
         RECORD,
         "key",
     ),
-    "a key that is a fraction": (state(more=b"G" + bytes(8) + b"Ns"), RECORD, "key"),
+    "a key of many": (state(more=b"(" + b"N" * 9 + b"tNs"), RECORD, "key"),
+    "a key within a key": (state(more=b")\x85Ns"), RECORD, "key"),
     "beyond its storage": (state(place=b"K\x01K\x02\x85K\x01\x85"), RECORD, "beyond"),
     "steps beyond its storage": (state(place=b"K\x00K\x02\x85K\x07\x85"), RECORD, "beyond"),
     "before its storage": (
@@ -84,6 +88,16 @@ TORCH = {
         state(place=b"K\x00" + _number(2**40) + b"\x85K\x00\x85"),
         RECORD,
         "contiguous",
+    ),
+    "a second pickle": (
+        state(),
+        [("DATA.PKL", state().replace(b"\x01\x00\x00\x00w", b"\x01\x00\x00\x00v")), *RECORD],
+        "twice",
+    ),
+    "a sign of its own": (
+        state(metadata=b"}" + _word("neg") + b"\x88s"),
+        RECORD,
+        "calls",
     ),
     "other strides": (state(place=b"K\x00K\x02\x85)"), RECORD, "tensor"),
     "no numbers": (state(place=b"K\x00K\x00\x85K\x01\x85"), RECORD, "empty"),
@@ -111,6 +125,24 @@ TORCH = {
     "a count of text": (
         state(more=_word("num_examples") + _word("7") + b"s"),
         RECORD,
+        "num_examples",
+    ),
+    # 2^45 numbers in two bytes: torch would be asked to lay them out.
+    "a count of zeros": (
+        b"\x80\x02}"
+        + _word("model")
+        + state()[2:-1]
+        + b"s"
+        + _word("num_examples")
+        + b"ctorch._utils\n_rebuild_tensor_v2\n(("
+        + _word("storage")
+        + b"ctorch\nBFloat16Storage\n"
+        + _word("1")
+        + _word("cpu")
+        + b"K\x01tQK\x00"
+        + _number(2**45)
+        + b"\x85K\x00\x85\x89ccollections\nOrderedDict\n)RtRs.",
+        [*RECORD, ("data/1", bytes(2))],
         "num_examples",
     ),
 }

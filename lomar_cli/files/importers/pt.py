@@ -8,6 +8,7 @@ else. Old files, from before torch 1.6, and TorchScript are refused.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,16 +64,18 @@ def read(path: Path, max_bytes: int) -> Iterator[One]:
     said = _look_through(path, max_bytes)
     state = pt_state.state_of(shown, said, max_bytes)
     names = pt_state.clients(shown, said)
-    count = pt_state.count(shown, said)
+    count = pt_state.count(shown, said, names)
     for name, like in state.tensors.items():
         check_array(shown, name, like.shape)
         if names is not None:
             check_rows(shown, name, like.shape, len(names))
     document = _load(path)
-    tensors = document if state.key is None else document[state.key]
-    found = {name: _array(shown, name, tensors[name], like) for name, like in state.tensors.items()}
+    tensors = document if state.key is None else document.get(state.key, {})
+    found = {
+        name: _array(shown, name, tensors.get(name), like) for name, like in state.tensors.items()
+    }
     if isinstance(count, pt_pickle.Tensor):
-        count = _array(shown, NUM_EXAMPLES, document[NUM_EXAMPLES], count)
+        count = _array(shown, NUM_EXAMPLES, document.get(NUM_EXAMPLES), count)
     bfloat = [name for name, like in state.tensors.items() if like.type == "bfloat16"]
     if names is None:
         if count is not None and NUM_EXAMPLES not in found:
@@ -143,9 +146,12 @@ def _look_through(path: Path, max_bytes: int, word: str | None = None) -> Any:
             )
     with open_archive(path, "torch") as archive:
         sizes: dict[str, int] = {}
+        lowered: set[str] = set()
         for member in archive.infolist():
-            if member.filename in sizes:
-                raise fault(shown, member.filename, "is there twice")
+            # torch looks members up whatever their case: which one it finds is not ours to guess.
+            if member.filename.lower() in lowered or not member.filename.isascii():
+                raise fault(shown, member.filename, "is there twice, or by no name of torch's")
+            lowered.add(member.filename.lower())
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
                 raise fault(shown, member.filename, "is compressed, which torch does not do")
             sizes[member.filename] = member.file_size
@@ -181,7 +187,10 @@ def _load(path: Path) -> Mapping[Any, Any]:
     torch = _torch()
     shown = printable(str(path))
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of protocols that it did not write; what they hold has been looked through.
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # Whatever torch raises on a stranger's bytes, there is no second, laxer way to load them.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -195,9 +204,11 @@ def _load(path: Path) -> Mapping[Any, Any]:
 def _array(shown: str, name: str, tensor: Any, like: pt_pickle.Tensor) -> NDArray[Any]:
     """The numbers of a tensor, once it is what the pickle was understood to make."""
     torch = _torch()
+    kind = getattr(torch, like.type)
+    same = isinstance(tensor, torch.Tensor) and tensor.dtype == kind
+    if not same or tuple(tensor.shape) != like.shape or tensor.layout != torch.strided:
+        raise fault(shown, name, "is something else to torch; save model.state_dict() anew")
     plain = tensor.detach()
-    if tuple(plain.shape) != like.shape or plain.dtype != getattr(torch, like.type):
-        raise fault(shown, name, f"is another tensor to torch, {plain.dtype} {tuple(plain.shape)}")
     if like.type == "bfloat16":
         bits = plain.contiguous().view(torch.int16).numpy().view(np.uint16)
         return from_bfloat16(bits)

@@ -23,8 +23,9 @@ MAX_PICKLE = 16 * 2**20
 # here, and again when torch loads it.
 MAX_OPCODES = 1_500_000
 MAX_AXES = 32
-# A key's hash is the sender's choice where it is a number, and so is how long a dict of them takes.
+# A key's hash is the sender's choice where it is no text, and so is how long a dict of many takes.
 MAX_NUMBER_KEY = 2**20
+MAX_OTHER_KEYS, MAX_KEY_ITEMS = 2_000, 8
 # The bytes of one number of each type.
 TYPES = {
     "float64": 8,
@@ -131,6 +132,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.kept: dict[int, Any] = {}
+        self.other_keys = 0
 
     def run(self, content: bytes) -> Any:
         try:
@@ -202,10 +204,20 @@ class _Machine:
         if type(into) is not dict or len(items) % 2:
             raise _Unlike("sets items of what is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            number = type(key) in (int, bool) and 0 <= key < MAX_NUMBER_KEY
+            number = type(key) is int and 0 <= key < MAX_NUMBER_KEY
             if type(key) is not str and not number:
-                raise _Unlike("has a key that is neither a text nor a small whole number")
+                self._check_key(key)
             into[key] = value
+
+    def _check_key(self, key: Any) -> None:
+        """Of keys that are neither texts nor small whole numbers a few are let in."""
+        items = key if type(key) is tuple else (key,)
+        plain = (str, int, float, bool, type(None), _Named)
+        if len(items) > MAX_KEY_ITEMS or not all(type(item) in plain for item in items):
+            raise _Unlike("has a key that is neither a text nor a number, nor a few of these")
+        self.other_keys += 1
+        if self.other_keys > MAX_OTHER_KEYS:
+            raise _Unlike(f"has more than {MAX_OTHER_KEYS:,} keys that are no texts")
 
     def _append(self, items: list[Any]) -> None:
         into = self.stack[-1]
@@ -254,13 +266,13 @@ class _Machine:
                 return None
             case "torch._utils _rebuild_parameter", (Tensor() as tensor, bool(), dict()):
                 return tensor
-            case "torch._utils _rebuild_tensor_v2", (Storage(type=str(kind)), *_):
-                return self._tensor(kind, *arguments)
-            case "torch._utils _rebuild_tensor_v3", (*plain, _Named(name)) if len(plain) == 6:
-                return self._tensor(name.removeprefix("torch "), *plain)
+            case "torch._utils _rebuild_tensor_v2", (Storage(type=str(kind)), _, _, _, _, _):
+                return self._tensor(kind, arguments)
+            case "torch._utils _rebuild_tensor_v3", (_, _, _, _, _, _, _Named(name)):
+                return self._tensor(name.removeprefix("torch "), arguments[:6])
         raise _Unlike(f"calls {function.name.split()[-1]} in a way that torch does not")
 
-    def _tensor(self, kind: str, *arguments: Any) -> Tensor:
+    def _tensor(self, kind: str, arguments: tuple[Any, ...]) -> Tensor:
         """A tensor from its storage, offset, shape and strides; the rest tells of gradients."""
         match arguments:
             case (
@@ -270,7 +282,6 @@ class _Machine:
                 tuple(strides),
                 bool(),
                 dict(),
-                *_,
             ) if kind in TYPES and len(shape) == len(strides) <= MAX_AXES:
                 pass
             case _:

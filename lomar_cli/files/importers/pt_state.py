@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,10 +78,17 @@ def clients(shown: str, document: Mapping[Any, Any]) -> list[str] | None:
     return list(names)
 
 
-def count(shown: str, document: Mapping[Any, Any]) -> Any:
-    """The numbers of samples: None, a number, an array, or a tensor that the file holds."""
+def count(shown: str, document: Mapping[Any, Any], names: list[str] | None) -> Any:
+    """The numbers of samples: None, a number, an array, or a tensor that the file holds.
+
+    ``names`` are the clients', None where the file is one client's.
+    """
     found = document.get(NUM_EXAMPLES)
-    if found is None or isinstance(found, Tensor) or type(found) in (int, float):
+    if found is None or type(found) in (int, float):
+        return found
+    if isinstance(found, Tensor):
+        if math.prod(found.shape) != (1 if names is None else len(names)):
+            raise fault(shown, NUM_EXAMPLES, f"must be one number a client, not {found.shape}")
         return found
     if type(found) is list and all(type(one) in (int, float) for one in found):
         return np.array([whole_count(shown, one) for one in found], np.int64)
@@ -96,11 +104,12 @@ def _find(shown: str, document: Mapping[Any, Any]) -> State:
         rest = [n for n in place if n not in found and n not in (NUM_EXAMPLES, CLIENT_IDS)]
         if rest and key is not None:
             raise fault(shown, str(rest[0]), "is no tensor, but lies among them")
-        within = [str(name) for name in rest if _holds_tensors(place[name])]
-        if within:
+        seen: set[int] = set()
+        within = next((name for name in rest if _holds_tensors(place[name], seen)), None)
+        if within is not None:
             raise fault(
                 shown,
-                within[0],
+                str(within),
                 "holds tensors, and there are others beside it; save model.state_dict() alone",
             )
         return State(key, found)
@@ -118,9 +127,9 @@ def _tensors(place: Any) -> dict[str, Tensor]:
     return found if set(found) - {NUM_EXAMPLES} else {}
 
 
-def _holds_tensors(place: Any) -> bool:
-    """Whether there is a tensor anywhere in dicts and lists, each looked into once."""
-    pending, seen = [place], set()
+def _holds_tensors(place: Any, seen: set[int]) -> bool:
+    """Whether there is a tensor in dicts and lists at any depth, but those ``seen`` already."""
+    pending = [place]
     while pending:
         one = pending.pop()
         if isinstance(one, Tensor):

@@ -60,7 +60,8 @@ _JURY = 0.3
 _RANKED = -3.0
 # More pairs than can be guilty have evidence of their own where clients lie about what they hold.
 # Where such lies would show, so do flips of several pairs, which bend what others are measured by
-# (35 of 90 pairs at most), and 50 labels of two clients each (340 of 2,450).
+# (35 of 90 pairs at most; with ten labels or fewer there are no more than 90), and 50 labels of two
+# clients each (340 of 2,450).
 _UNSURE, _MANY_PAIRS = -1.0, 100
 # The z that is too high for a single client, whatever the others do; and in multiples of what one
 # client in a hundred exceeds in innocent pairs, where that is more.

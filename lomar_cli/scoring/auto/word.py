@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _STEPS, _RIDGE, _LEAST_OFF, _BRIGHTER = 10, 1e-6, 0.05, 4.0
 _TINY = 1e-300
+# No bias is known more exactly than to so much of the median one's length; the share of one that is
+# smaller than so much of that is taken of that.
+_EXACT, _SMALL = 1e-3, 0.1
 # How far off a bias must lie: in spreads of the honest ones, and as a share of itself.
 _SPREADS, _SHARE = 6.0, 0.25
 # Where a bias that is off by no more than this share of itself may go unseen, lies are told still.
@@ -46,14 +49,18 @@ class Word:
         return float(np.median(self.share)) * _SPREADS <= _UNSEEN
 
 
-def read_word(weights: Array, bias: Array, trusted: Mask) -> Word:
+def read_word(weights: Array, bias: Array, trusted: Mask) -> Word | None:
     """Biases (n, R) beside what rows of weights say, from the rows' coordinates (n, R, K).
 
     One direction for all rows and clients, by least absolute deviations of whole clients among the
     ``trusted``, of whom more than half are taken to have the biases of their rows; what a client
     says may be times a factor of its own, for samples that are all larger than others'. Longer
-    updates than usual are off by more.
+    updates than usual are off by more. None where most send no bias.
     """
+    sizes = np.linalg.norm(bias, axis=1)
+    median = float(np.median(sizes[trusted])) if trusted.any() else 0.0
+    if median == 0:
+        return None
     size = weights.shape[2]
     vote = trusted.astype(np.float64)
     for _ in range(_STEPS):
@@ -65,9 +72,9 @@ def read_word(weights: Array, bias: Array, trusted: Mask) -> Word:
         own = (said * bias).sum(axis=1) / np.maximum((said**2).sum(axis=1), _TINY)
         own = np.clip(own, 1 / _BRIGHTER, _BRIGHTER)
         off: Array = np.linalg.norm(bias - own[:, None] * said, axis=1)
-        usual = max(float(np.median(off[trusted])), _TINY)
+        usual = max(float(np.median(off[trusted])), _EXACT * median)
         vote = trusted / np.maximum(off / usual, _LEAST_OFF)
     lengths = np.sqrt((weights**2).sum(axis=(1, 2)))
     longer = np.maximum(lengths / max(float(np.median(lengths[trusted])), _TINY), 1.0)
-    share: Array = off / np.maximum(np.linalg.norm(bias, axis=1), _TINY)
+    share: Array = off / np.maximum(sizes, _SMALL * median)
     return Word(off / usual / longer, share)

@@ -111,6 +111,17 @@ def test_what_has_no_effect_is_no_lie():
         np.testing.assert_allclose(bias(seen(one)).suspicion, usual, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "sent"), list(itertools.product(("0.5", "dirichlet0.1"), (0, 1, 5)))
+)
+def test_where_most_freeze_the_bias_nobody_is_judged_by_it(scheme, sent):
+    updates = digits(scheme, 1)[0]
+    said = np.array(updates.tensors[updates.output.bias])
+    said[: 100 - sent] = 0
+    sight = bias(seen(changed(updates, **{updates.output.bias: said})))
+    assert np.isnan(sight.suspicion).all() and sight.notes
+
+
 @pytest.mark.parametrize("case", ["no output layer", "no bias", "too few", "parts"])
 def test_what_it_cannot_judge(case):
     updates = digits("0.5", 1)[0]
