@@ -11,7 +11,6 @@ made, so that a run that was killed goes on. An output that ends in .xz is packe
 from __future__ import annotations
 
 import argparse
-import itertools
 import lzma
 import os
 import sys
@@ -28,7 +27,6 @@ from lomar_cli.scoring.judge import prepare
 from lomar_cli.threads import one_blas_thread
 
 PLACE = ("data", "scheme", "level", "clients", "samples", "seed")
-CELL = ("round", "attack", "tau")
 
 
 def main() -> None:
@@ -88,11 +86,9 @@ def judge_world(
         spread=float(spread or 0),
     )
     rounds, flips = Rounds(world, cache), size(world.data).flips
-    by_cell = sorted(rows, key=lambda row: [row[name] for name in CELL])
-    for _, cell in itertools.groupby(by_cell, key=lambda row: [row[name] for name in CELL]):
-        with one_blas_thread():
-            for row in cell:
-                made.append([judged(rounds, flips, row)])
+    with one_blas_thread():
+        for row in rows:
+            made.append([judged(rounds, flips, row)])
     return f"{world.name}: {len(rows)} rows"
 
 

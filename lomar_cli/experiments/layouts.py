@@ -87,7 +87,7 @@ def _map(results: Results) -> list[Table]:
     measures = {"distance": "distance", "spread": "spread", "share": "share of the variance"}
     rows = []
     for group in results.groups:
-        seen = [rows[-1]["map"]["parts"] for rows in group.rows if rows and "map" in rows[-1]]
+        seen = [run[-1]["map"]["parts"] for run in group.rows if run and "map" in run[-1]]
         for part in seen[0] if seen else ():
             values = []
             for measure in measures:

@@ -27,13 +27,12 @@ def updates_map(
     parts: dict[str, NDArray[Any]] = {"whole update": _whole(updates)}
     for label in labels:
         parts[f"label {label}"] = updates.label_block(label_index(updates.labels, label, "flip"))
-    bad = [client in malicious for client in updates.clients]
+    bad = np.array([client in malicious for client in updates.clients])
     with one_blas_thread():
         return {
-            "malicious": [int(one) for one in bad],
+            "malicious": bad.astype(int).tolist(),
             "parts": {
-                name: {**_components(block), **_apart(block, np.array(bad))}
-                for name, block in parts.items()
+                name: {**_components(block), **_apart(block, bad)} for name, block in parts.items()
             },
         }
 

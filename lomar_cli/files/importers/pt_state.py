@@ -136,10 +136,7 @@ def _holds_tensors(place: Any, seen: set[int]) -> bool:
             return True
         if id(one) in seen:
             continue
-        if isinstance(one, dict):
+        if isinstance(one, dict | list | tuple):
             seen.add(id(one))
-            pending.extend(one.values())
-        elif isinstance(one, list | tuple):
-            seen.add(id(one))
-            pending.extend(one)
+            pending.extend(one.values() if isinstance(one, dict) else one)
     return False

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lomar_cli.scoring.auto.bias import bias
-from lomar_cli.scoring.auto.unmix import rows
+from lomar_cli.scoring.auto.mix import _Round
+from lomar_cli.scoring.auto.unmix import rows, rows_seen
 from lomar_cli.scoring.auto.word import read_word
 from tests.scoring.auto.rounds import auto, changed, digits, no_output, seen, without_bias
 from tests.scoring.rounds import as_updates
@@ -30,7 +31,7 @@ def a_round(noise=0.02, count=2000, labels=4, width=12, seed=0):
 
 def lying(updates, liars, more=1):
     """The round with the biases of the last ``liars`` those of other labels."""
-    (name,) = (name for name in updates.tensors if name == updates.output.bias)
+    name = updates.output.bias
     said = np.array(updates.tensors[name])
     said[-liars:] = np.roll(said[-liars:], more, axis=1)
     return changed(updates, **{name: said})
@@ -120,6 +121,22 @@ def test_where_most_freeze_the_bias_nobody_is_judged_by_it(scheme, sent):
     said[: 100 - sent] = 0
     sight = bias(seen(changed(updates, **{updates.output.bias: said})))
     assert np.isnan(sight.suspicion).all() and sight.notes
+
+
+def test_many_pairs_with_evidence_are_too_many_even_where_lies_would_show(monkeypatch):
+    """As of 50 labels that two clients each hold; of several pairs at once they are fewer."""
+    updates, _ = digits("0.5", 1, flips=((1, 7), (4, 9), (5, 3)), attackers=30, samples=100)
+    view = seen(updates)
+    found = rows_seen(view, view.trusted)
+    assert found.word.tells
+    for many, believed in ((5, True), (90, True), (101, False)):
+        one = _Round(found, view)
+        evidence = np.zeros((10, 10)) if many <= 90 else np.zeros((50, 50))
+        evidence.reshape(-1)[:many] = -1.5
+        monkeypatch.setattr(one, "_evidence", lambda *_, evidence=evidence: evidence.copy())
+        monkeypatch.setattr(one, "_all_evidence", lambda *_: np.zeros((10, 10)))
+        one._search()
+        assert one.believed == believed
 
 
 @pytest.mark.parametrize("case", ["no output layer", "no bias", "too few", "parts"])

@@ -360,22 +360,6 @@ def test_two_flippers_are_found_where_nobody_else_is_as_far_out(seed, monkeypatc
         assert not flags(updates)[1].any()
 
 
-def test_many_pairs_with_evidence_are_too_many_even_where_lies_would_show(monkeypatch):
-    """As of 50 labels that two clients each hold; of several pairs at once they are fewer."""
-    updates, _ = digits("0.5", 1, flips=((1, 7), (4, 9), (5, 3)), attackers=30, samples=100)
-    view = seen(updates)
-    found = rows_seen(view, view.trusted)
-    assert found.word.tells
-    for many, believed in ((5, True), (90, True), (101, False)):
-        one = _Round(found, view)
-        evidence = np.zeros((10, 10)) if many <= 90 else np.zeros((50, 50))
-        evidence.reshape(-1)[:many] = -1.5
-        monkeypatch.setattr(one, "_evidence", lambda *_, evidence=evidence: evidence.copy())
-        monkeypatch.setattr(one, "_all_evidence", lambda *_: np.zeros((10, 10)))
-        one._search()
-        assert one.believed == believed
-
-
 def test_a_few_far_out_must_be_so_with_wider_noise_too():
     """As where each client's pictures are turned by 15 degrees: two far out, and others after."""
     one = a_round()
