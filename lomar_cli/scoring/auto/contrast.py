@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 # How far a client's mean of its major class may lie off the common one, as a share of what it
 # holds of that class beyond twice an even share.
@@ -28,6 +29,9 @@ _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
 # What is left is cut at so many spreads, and asked for a common course with so many pairs at least.
 _CUT, _LEAST_PAIRS = 3.0, 20
 _LEAST_HOLDERS = 8
+# So many pairs are fitted at once: enough to outweigh the cost of a call, few enough to stay in
+# the cache.
+_AT_ONCE = 300
 
 
 class Contrasts(NamedTuple):
@@ -50,21 +54,25 @@ def contrasts(content: Array, rest: Array, trusted: Mask, compared: Mask) -> Con
     major = np.maximum(held - 2 * held.sum(axis=1, keepdims=True) / labels, 0.0)
     found = Contrasts(*(np.full((count, labels, labels), np.nan) for _ in range(2)))
     targets = np.flatnonzero(compared)
-    for s in targets:
-        gs = targets[targets != s]
-        if len(gs) == 0:
-            continue
-        variance = unit[s] ** 2 * (noise[:, gs] + noise[:, [s]])
-        variance += _OWN_MEAN**2 * (major[:, gs] ** 2 + major[:, [s]] ** 2)
+    if len(targets) < 2:
+        return found
+    fitted, products = held[trusted], _products(held[trusted])
+    at_once = max(_AT_ONCE // (len(targets) - 1), 1)
+    for start in range(0, len(targets), at_once):
+        # (sources, 1) beside (sources, targets), of clients (n, sources, targets).
+        s = targets[start : start + at_once, None]
+        g = np.stack([targets[targets != one] for one in s])
+        variance = unit[s] ** 2 * (noise[:, g] + noise[:, s])
+        variance += _OWN_MEAN**2 * (major[:, g] ** 2 + major[:, s] ** 2)
         deviation = np.sqrt(variance) + _TINY
-        y = (content[:, gs, s] - content[:, [s], s]) / deviation
-        x = held[:, None, :] / deviation[:, :, None]
-        x[:, :, s] = 0.0
         spread = unit[s] * np.sqrt(noise[:, s])
-        without = trusted & (held[:, s] <= _HOLDS * spread)
-        honest = without if without.sum() > 0.5 * trusted.sum() else trusted
-        found.z[:, gs, s] = y - _expected(x, y, honest)
-        found.below[:, gs, s] = np.maximum(held[:, s] - _SOME * spread, 0.0)[:, None] / deviation
+        without = trusted[:, None] & (held[:, s[:, 0]] <= _HOLDS * spread[:, :, 0])
+        enough = without.sum(axis=0) > 0.5 * trusted.sum()
+        honest = np.where(enough, without, trusted[:, None])[trusted]
+        y = (content[:, g, s] - content[:, s, s]) / deviation
+        known = _known(fitted, products, y[trusted], deviation[trusted], s[:, 0], honest)
+        found.z[:, g, s] = y - np.einsum("nl,lsg->nsg", held, known) / deviation
+        found.below[:, g, s] = np.maximum(held[:, s] - _SOME * spread, 0.0) / deviation
     return found
 
 
@@ -156,53 +164,74 @@ def _leavings(content: Array, held: Array, noise: Array, trusted: Mask) -> tuple
     (n', R, R), and its spread (R, R).
     """
     labels = content.shape[1]
-    root = np.sqrt(noise[trusted])
-    x = held[trusted][:, None, :] / root[:, :, None]
+    fitted, noise = held[trusted], noise[trusted]
+    products = _products(fitted)
     units = np.zeros((labels, labels))
-    leavings = np.zeros((len(root), labels, labels))
+    leavings = np.zeros((len(fitted), labels, labels))
     for row in range(labels):
-        xr = x[:, row]
-        for column in range(labels):
-            y = content[trusted][:, row, column] / root[:, row]
-            weight = np.ones(len(y))
-            for _ in range(_NOISE_STEPS):
-                moments = (xr * weight[:, None]).T @ xr
-                moments += (1e-3 * np.trace(moments) / labels + _TINY) * np.eye(labels)
-                left = y - xr @ np.linalg.solve(moments, xr.T @ (weight * y))
-                spread = 1.4826 * float(np.median(np.abs(left))) + _TINY
-                weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
-            units[row, column] = spread
-            leavings[:, row, column] = left
+        # All columns of a row at once: (n', R), and (R, R, R) of each column's moments.
+        root = np.sqrt(noise[:, [row]])
+        y = content[trusted][:, row] / root
+        weight = np.ones_like(y)
+        for _ in range(_NOISE_STEPS):
+            moments = ((weight / noise[:, [row]]).T @ products).reshape(labels, labels, labels)
+            ridge = 1e-3 * np.trace(moments, axis1=1, axis2=2) / labels + _TINY
+            moments += ridge[:, None, None] * np.eye(labels)
+            right = (weight * y / root).T @ fitted
+            left = y - fitted @ np.linalg.solve(moments, right[:, :, None])[:, :, 0].T / root
+            spread = 1.4826 * np.median(np.abs(left), axis=0) + _TINY
+            weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
+        units[row] = spread
+        leavings[:, row] = left
     return leavings, units
 
 
-def _expected(x: Array, y: Array, trusted: Mask) -> Array:
-    """What honest clients' holdings explain (n, pairs), never below 0.
+def _products(held: Array) -> Array:
+    """Of what each client holds of two labels, (n, R * R): moments are weighted sums of these."""
+    found: Array = np.einsum("ni,nj->nij", held, held).reshape(len(held), -1)
+    return found
 
-    A least absolute deviations fit by reweighting, coefficients from 0 up: classes that are held
-    can excuse a contrast, not make one.
+
+def _known(
+    held: Array, products: Array, y: Array, deviation: Array, sources: Ints, honest: Mask
+) -> Array:
+    """What a class that honest clients hold adds to each pair's contrast, (R, sources, targets).
+
+    A least absolute deviations fit of ``y`` (n', sources, targets) by reweighting over those who
+    are ``honest`` (n', sources), coefficients from 0 up: classes that are held can excuse a
+    contrast, not make one. The source itself is not among them.
     """
-    xt, yt = x[trusted].transpose(1, 0, 2), y[trusted].T
-    weight = np.ones_like(yt)
-    coefficients = np.zeros((xt.shape[0], xt.shape[2]))
+    count, labels = held.shape
+    among = np.arange(len(sources))
+    weight = np.ones_like(y)
     for _ in range(_FIT_STEPS):
-        weighted = xt * weight[:, :, None]
-        moments = weighted.transpose(0, 2, 1) @ xt
-        right = (weighted.transpose(0, 2, 1) @ yt[:, :, None])[:, :, 0]
-        coefficients = _from_zero(moments, right)
-        left = yt - (xt @ coefficients[:, :, None])[:, :, 0]
-        spread = 1.4826 * np.median(np.abs(left), axis=1, keepdims=True) + _TINY
-        weight = 1 / np.maximum(np.abs(left) / spread, _FLOOR)
-    expected: Array = np.einsum("npl,pl->np", x, coefficients)
-    return expected
+        weight *= honest[:, :, None]
+        weighted = (weight / deviation**2).reshape(count, -1)
+        moments = (products.T @ weighted).reshape(labels, labels, *y.shape[1:])
+        right = (held.T @ (weight * y / deviation).reshape(count, -1)).reshape(-1, *y.shape[1:])
+        moments[sources, :, among] = moments[:, sources, among] = 0.0
+        right[sources, among] = 0.0
+        known = _from_zero(moments.reshape(labels, labels, -1), right.reshape(labels, -1))
+        left = np.abs(y - (held @ known).reshape(y.shape) / deviation)
+        spread = [np.median(left[honest[:, one], one], axis=0) for one in among]
+        weight = 1 / np.maximum(left / (1.4826 * np.stack(spread) + _TINY), _FLOOR)
+    return known.reshape(labels, *y.shape[1:])
 
 
 def _from_zero(moments: Array, right: Array) -> Array:
-    """Least squares with coefficients from 0 up (pairs, R), by coordinate descent."""
+    """Least squares with coefficients from 0 up (R, pairs), by coordinate descent."""
     found = np.zeros_like(right)
-    diagonal = np.einsum("pll->pl", moments) + _TINY
+    at, x = np.arange(right.shape[1]), found
     for _ in range(_SWEEPS):
-        for i in range(right.shape[1]):
-            step = right[:, i] - (moments[:, i] * found).sum(axis=1)
-            found[:, i] = np.maximum(0.0, found[:, i] + step / diagonal[:, i])
+        before = x.copy()
+        for one, row in enumerate(moments):
+            step = right[one] - np.einsum("lp,lp->p", row, x)
+            np.maximum(0.0, x[one] + step / (row[one] + _TINY), out=x[one])
+        found[:, at] = x
+        # Where a sweep moves nothing no other will, and in most pairs none does after the first.
+        moved = (x != before).any(axis=0)
+        if not moved.any():
+            break
+        if moved.sum() < len(at) / 2:
+            at, x, right, moments = at[moved], x[:, moved], right[:, moved], moments[..., moved]
     return found

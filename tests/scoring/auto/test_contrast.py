@@ -52,6 +52,17 @@ def test_contrasts_are_the_slow_loops(seed, flip):
     np.testing.assert_allclose(found.below, below, rtol=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_how_many_pairs_are_fitted_at_once_changes_nothing(monkeypatch, at_once):
+    a, rest = content(3, labels=6, flip=(2, 0), attackers=8)
+    trusted, compared = np.arange(50) % 9 > 0, np.arange(6) != 4
+    together = contrast.contrasts(a, rest, trusted, compared)
+    monkeypatch.setattr(contrast, "_AT_ONCE", at_once)
+    apart = contrast.contrasts(a, rest, trusted, compared)
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_nan_is_where_nothing_was_judged():
     a, rest = content(0)
     judged = np.array([True, False, True, True])
@@ -78,7 +89,7 @@ def test_coordinate_descent_is_nonnegative_least_squares():
         moments.append(x.T @ x)
         right.append(x.T @ y)
         expected.append(nnls(x, y)[0])
-    found = contrast._from_zero(np.array(moments), np.array(right))
+    found = contrast._from_zero(np.stack(moments, axis=2), np.stack(right, axis=1)).T
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert (found >= 0).all() and (found == 0).any() and (found > 0).any()
 
