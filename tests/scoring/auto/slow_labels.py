@@ -60,7 +60,7 @@ def contrasts(content, rest, trusted, judged):
         for g in range(labels):
             if g == s or not (judged[g] and judged[s]):
                 continue
-            x, y = [], []
+            x, y, variances = [], [], []
             for i in range(count):
                 even = 2 * held[i].sum() / labels
                 major = [max(one - even, 0.0) for one in held[i]]
@@ -70,12 +70,16 @@ def contrasts(content, rest, trusted, judged):
                 below[i, g, s] = max(held[i, s] - some, 0.0) / deviation
                 y.append((content[i, g, s] - content[i, s, s]) / deviation)
                 x.append([0.0 if r == s else held[i, r] / deviation for r in range(labels)])
+                variances.append(deviation**2)
             x, y = np.array(x), np.array(y)
             few = contrast._HOLDS * unit[s]
             fair = [i for i in range(count) if trusted[i]]
             without = [i for i in fair if held[i, s] <= few * math.sqrt(noise[i, s])]
             rows = without if 2 * len(without) > len(fair) else fair
+            if rows is fair:  # Then what they hold of s itself explains how far below 0 they lie.
+                x[:, s] = [-one[s] for one in held] / np.sqrt(variances)
             _, _, fit = _robust(x[rows], y[rows], contrast._FIT_STEPS, _from_zero)
+            x[:, s] = 0
             z[:, g, s] = y - x @ fit
     return z, below
 
