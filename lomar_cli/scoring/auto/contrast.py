@@ -70,8 +70,9 @@ def contrasts(content: Array, rest: Array, trusted: Mask, compared: Mask) -> Con
         enough = without.sum(axis=0) > 0.5 * trusted.sum()
         honest = np.where(enough, without, trusted[:, None])[trusted]
         y = (content[:, g, s] - content[:, s, s]) / deviation
-        own, width = y[trusted], deviation[trusted]
-        known = _known(fitted, products, own, width, s[:, 0], honest, ~enough)
+        # Where most hold the source, how far below 0 that puts them would hide what others add.
+        level = y + np.where(enough[:, None], 0.0, held[:, s]) / deviation
+        known = _known(fitted, products, level[trusted], deviation[trusted], s[:, 0], honest)
         found.z[:, g, s] = y - np.tensordot(held, known, 1) / deviation
         found.below[:, g, s] = np.maximum(held[:, s] - _SOME * spread, 0.0) / deviation
     return found
@@ -194,41 +195,29 @@ def _products(held: Array) -> Array:
 
 
 def _known(
-    held: Array,
-    products: Array,
-    y: Array,
-    deviation: Array,
-    sources: Ints,
-    honest: Mask,
-    holding: Mask,
+    held: Array, products: Array, y: Array, deviation: Array, sources: Ints, honest: Mask
 ) -> Array:
     """What a class that honest clients hold adds to each pair's contrast, (R, sources, targets).
 
     A least absolute deviations fit of ``y`` (n', sources, targets) by reweighting over those who
     are ``honest`` (n', sources), coefficients from 0 up: classes that are held can excuse a
-    contrast, not make one. Where those who are honest are ``holding`` the source (sources,), it
-    explains in the fit how far they lie below 0, which would else hide what the others add; it is
-    not among what is returned.
+    contrast, not make one. The source itself is not among them.
     """
     count, labels = held.shape
     among = np.arange(len(sources))
-    sign = np.where(holding, -1.0, 0.0)[:, None]
     weight = np.ones_like(y)
     for _ in range(_FIT_STEPS):
         weight *= honest[:, :, None]
         weighted = (weight / deviation**2).reshape(count, -1)
         moments = (products.T @ weighted).reshape(labels, labels, *y.shape[1:])
         right = (held.T @ (weight * y / deviation).reshape(count, -1)).reshape(-1, *y.shape[1:])
-        moments[sources, :, among] *= sign[:, None]
-        moments[:, sources, among] *= sign
-        right[sources, among] *= sign
+        moments[sources, :, among] = moments[:, sources, among] = 0.0
+        right[sources, among] = 0.0
         known = _from_zero(moments.reshape(labels, labels, -1), right.reshape(labels, -1))
         known = known.reshape(labels, *y.shape[1:])
-        known[sources, among] *= sign
         left = np.abs(y - np.tensordot(held, known, 1) / deviation)
         spread = [np.median(left[honest[:, one], one], axis=0) for one in among]
         weight = 1 / np.maximum(left / (1.4826 * np.stack(spread) + _TINY), _FLOOR)
-    known[sources, among] = 0.0
     return known
 
 

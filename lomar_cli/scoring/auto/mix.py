@@ -69,8 +69,9 @@ _ALONE, _ALONE_HERE = 8.0, 4.0
 # With no evidence of others than those, others must come so much of the way to them, or so far.
 _NEAR_FAR = 0.3
 _PAIRS, _STEPS = 4, 2
-# Spreads of a pair's own z above their median, with the clients found left out.
-_BULK = 1.65
+# Spreads of a pair's own z above their median, with the clients found left out: of those who do not
+# clearly hold the source, if they are so many.
+_BULK, _LEAST_BULK = 1.65, 10
 # Of like classes honest clients, too, have some in common. How much shows where the two labels are
 # exchanged: nobody is guilty of less, if that is not more than so much of the way to this share of
 # those who stand out.
@@ -174,7 +175,7 @@ class _Round:
             return Sight(self._ranking(contrast, suspicion), False, notes=self.rows.notes)
         best = np.zeros(self.count)
         for pair in pairs:
-            height = self._threshold(z, pairs, pair)
+            height = self._threshold(contrast, pairs, pair)
             own = np.maximum(z[:, pair.target, pair.source], 0.0)
             far = own > alone
             if far.any() and not self._are_more(contrast, pairs, pair, far):
@@ -213,7 +214,7 @@ class _Round:
         # So much of the way from the most to being removed, and of the pair's to being guilty.
         z = contrast.z[:, g, s]
         most = max(float(np.median(z[fit])), 0.0)
-        height = self._threshold(contrast.z, [pair], pair)
+        height = self._threshold(contrast, [pair], pair)
         way = (z - most) / max(height - most, _TINY)
         ranked: Array = np.clip(way * min(found[g, s] / _RANKED, 1.0), 0.0, 0.9) + 0.09 * ranks
         return ranked
@@ -360,12 +361,16 @@ class _Round:
         sources = [p.source for p in before] + [s]
         return level(z, fit, sources, self.false_alarm / len(sources), _LEAST)
 
-    def _threshold(self, z: Array, pairs: list[_Pair], pair: _Pair) -> float:
+    def _threshold(self, contrast: Contrasts, pairs: list[_Pair], pair: _Pair) -> float:
         """The z from which a client is guilty of a pair, of all those that were found."""
-        fit = self._fit(pairs)
+        z, fit = contrast.z, self._fit(pairs)
         height = self._height(z, [p for p in pairs if p is not pair], pair.source, fit)
         own = z[:, pair.target, pair.source]
-        middle, high = np.quantile(own[fit], [0.5, 0.8413])
+        # Who clearly holds the source lies far below 0, and is no measure of the others.
+        bulk = fit & (contrast.below[:, pair.target, pair.source] <= 0)
+        if bulk.sum() < _LEAST_BULK:
+            bulk = fit
+        middle, high = np.quantile(own[bulk], [0.5, 0.8413])
         spread = high - middle
         height = max(height, float(middle + _BULK * spread))
         mirror = z[fit, pair.source, pair.target]

@@ -76,10 +76,9 @@ def contrasts(content, rest, trusted, judged):
             fair = [i for i in range(count) if trusted[i]]
             without = [i for i in fair if held[i, s] <= few * math.sqrt(noise[i, s])]
             rows = without if 2 * len(without) > len(fair) else fair
-            if rows is fair:  # Then what they hold of s itself explains how far below 0 they lie.
-                x[:, s] = [-one[s] for one in held] / np.sqrt(variances)
-            _, _, fit = _robust(x[rows], y[rows], contrast._FIT_STEPS, _from_zero)
-            x[:, s] = 0
+            # Those who hold s lie as far below 0 as they do.
+            level = y + held[:, s] / np.sqrt(variances) if rows is fair else y
+            _, _, fit = _robust(x[rows], level[rows], contrast._FIT_STEPS, _from_zero)
             z[:, g, s] = y - x @ fit
     return z, below
 

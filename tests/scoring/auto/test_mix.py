@@ -36,6 +36,10 @@ def a_round(**more):
     return _Round(rows_seen(view, view.trusted), view)
 
 
+def held_by_none(z):
+    return Contrasts(z, np.zeros_like(z))
+
+
 def shares(flagged, bad):
     """Found, and false alarms."""
     return flagged[bad].mean(), flagged[~bad].mean()
@@ -288,15 +292,15 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     one = a_round()
     one.trusted = np.ones(100, dtype=bool)
     # The classes are unlike, so that some are merely louder than others.
-    assert one._threshold(z, [pair], pair) < 1
+    assert one._threshold(held_by_none(z), [pair], pair) < 1
     z[:2, 1, 2] = 1.7
-    assert one._threshold(z, [pair], pair) == 3.4
+    assert one._threshold(held_by_none(z), [pair], pair) == 3.4
     z[:2, 1, 2] = 3.5
-    height = one._threshold(z, [pair], pair)
+    height = one._threshold(held_by_none(z), [pair], pair)
     assert 3.5 < height < 7
     # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
     z[90:, 2, 1] = 3.0
-    assert one._threshold(z, [pair], pair) < 3
+    assert one._threshold(held_by_none(z), [pair], pair) < 3
 
 
 @pytest.mark.parametrize(
@@ -477,10 +481,12 @@ def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
     z[:, 2, 1] = np.concatenate([honest, guilty])
     pair, one = _Pair(2, 1, z[:, 2, 1] > 7), a_round()
     one.trusted = np.ones(100, dtype=bool)
-    before = one._threshold(z, [pair], pair)
+    before = one._threshold(held_by_none(z), [pair], pair)
     z[4:6, 1, 2] = 4.9
-    assert before < one._threshold(z, [pair], pair) == 4.9
+    assert before < one._threshold(held_by_none(z), [pair], pair) == 4.9
     # But no further than half of the way, and not for what the guilty have there.
     z[6:8, 1, 2], z[95, 1, 2] = 7.0, 30.0
     middle, outstanding = np.median(honest), np.quantile(guilty, 0.6)
-    assert one._threshold(z, [pair], pair) == pytest.approx((middle + outstanding) / 2)
+    assert one._threshold(held_by_none(z), [pair], pair) == pytest.approx(
+        (middle + outstanding) / 2
+    )
