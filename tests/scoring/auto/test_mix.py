@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lomar_cli.files.updates import OutputLayer, Updates
+from lomar_cli.scoring.auto import pairs, search
 from lomar_cli.scoring.auto.contrast import Contrasts
-from lomar_cli.scoring.auto.mix import _Pair, _Round, mix
+from lomar_cli.scoring.auto.mix import _Round, mix
+from lomar_cli.scoring.auto.pairs import Pair
 from lomar_cli.scoring.auto.unmix import rows_seen
 from lomar_cli.scoring.auto.word import Word
 from tests.data.real import needs
@@ -25,9 +26,6 @@ from tests.scoring.auto.rounds import (
     without_bias,
 )
 from tests.scoring.plain import from_matrix
-
-# Its name in the package is the function's, too.
-mix_module = importlib.import_module("lomar_cli.scoring.auto.mix")
 
 
 def a_round(**more):
@@ -288,7 +286,7 @@ def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
     guilty = np.linspace(8, 30, 10)
     z = np.zeros((100, 3, 3))
     z[:, 2, 1] = np.concatenate([honest, guilty])
-    pair = _Pair(2, 1, z[:, 2, 1] > 0.7)
+    pair = Pair(2, 1, z[:, 2, 1] > 0.7)
     one = a_round()
     one.trusted = np.ones(100, dtype=bool)
     # The classes are unlike, so that some are merely louder than others.
@@ -325,7 +323,7 @@ def test_a_pair_is_guilty_by_its_evidence_or_by_that_beyond_the_others(
     found[3, 1] = found[7, 4] = found[1, 7] = own + 0.1
     found[2, 5] = others
     assert one._is_guilty(found, [], 7, 1) is guilty
-    before = [_Pair(2, 5, np.zeros(one.count, dtype=bool))]
+    before = [Pair(2, 5, np.zeros(one.count, dtype=bool))]
     assert one._is_guilty(found, before, 7, 1) is (own <= -4.5 + one.strict)
 
 
@@ -354,11 +352,11 @@ def test_two_flippers_are_found_where_nobody_else_is_as_far_out(seed, monkeypatc
     assert sight.notes == ["labels are flipped in this round: 1:7"]
     # Not of labels that fewer than so many hold: what few hold may be of several kinds.
     with monkeypatch.context() as patched:
-        patched.setattr(mix_module, "_COMMON", 1.01)
+        patched.setattr(pairs, "_COMMON", 1.01)
         assert not flags(updates)[1].any()
     # Nor where what clients say they hold is not believed: false biases would not show.
     with monkeypatch.context() as patched:
-        patched.setattr(mix_module, "_UNSURE", 1.0)
+        patched.setattr(search, "_UNSURE", 1.0)
         assert (flags(updates)[1] == bad).all()
         patched.setattr(Word, "tells", False)
         assert not flags(updates)[1].any()
@@ -409,7 +407,7 @@ def test_one_far_out_accuses_nobody_else(others, flagged, monkeypatch):
     z[: len(others) + 1, 7, 1] = [12.3, *others]
     found = (
         Contrasts(z, np.where(np.isnan(z), np.nan, 0.01)),
-        [_Pair(7, 1, np.arange(100) <= len(others))],
+        [Pair(7, 1, np.arange(100) <= len(others))],
     )
     monkeypatch.setattr(one, "_search", lambda: found)
     suspicion = one.sight(updates).suspicion
@@ -424,11 +422,11 @@ def test_flips_so_many_that_they_bend_the_fit_are_found(seed, monkeypatch):
     assert (flagged == bad).all()
     assert sight.notes == ["labels are flipped in this round: 1:7"]
     with monkeypatch.context() as patched:
-        patched.setattr(mix_module, "_SURE", -np.inf)
+        patched.setattr(search, "_SURE", -np.inf)
         assert not flags(updates)[1].any()
     # Nor where more pairs have evidence than can be guilty, and false biases would not show: then
     # the fit is bent by something else.
-    monkeypatch.setattr(mix_module, "_UNSURE", 1.0)
+    monkeypatch.setattr(search, "_UNSURE", 1.0)
     assert (flags(updates)[1] == bad).all()
     monkeypatch.setattr(Word, "tells", False)
     assert not flags(updates)[1].any()
@@ -467,7 +465,7 @@ def test_too_high_for_a_single_client_is_what_others_do_not_come_to(spread, flag
     # Ten of a guilty pair, and one who stands out in another.
     z[:10, 7, 1], z[50, 5, 3] = 60.0, 12.0
     clients = np.arange(100) < 10
-    found = Contrasts(z, np.zeros_like(z)), [_Pair(7, 1, clients)]
+    found = Contrasts(z, np.zeros_like(z)), [Pair(7, 1, clients)]
     monkeypatch.setattr(one, "_search", lambda: found)
     suspicion = one.sight(updates).suspicion
     assert (suspicion[:10] > 1).all()
@@ -479,7 +477,7 @@ def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
     honest, guilty = np.linspace(-3, 2, 90), np.linspace(8, 12, 10)
     z = np.zeros((100, 3, 3))
     z[:, 2, 1] = np.concatenate([honest, guilty])
-    pair, one = _Pair(2, 1, z[:, 2, 1] > 7), a_round()
+    pair, one = Pair(2, 1, z[:, 2, 1] > 7), a_round()
     one.trusted = np.ones(100, dtype=bool)
     before = one._threshold(held_by_none(z), [pair], pair)
     z[4:6, 1, 2] = 4.9
