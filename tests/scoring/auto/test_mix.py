@@ -34,10 +34,6 @@ def a_round(**more):
     return _Round(rows_seen(view, view.trusted), view)
 
 
-def held_by_none(z):
-    return Contrasts(z, np.zeros_like(z))
-
-
 def shares(flagged, bad):
     """Found, and false alarms."""
     return flagged[bad].mean(), flagged[~bad].mean()
@@ -280,27 +276,6 @@ def test_a_label_that_only_flagged_clients_hold_is_not_judged():
     assert not (mix(seen(round_, trusted=trusted)).suspicion[trusted] > 1).any()
 
 
-def test_who_comes_less_than_halfway_to_the_clearly_guilty_is_kept():
-    """Of like classes honest clients have some z too, ten of them up to 3."""
-    honest = np.concatenate([np.linspace(-10, 0, 80), np.linspace(1, 3, 10)])
-    guilty = np.linspace(8, 30, 10)
-    z = np.zeros((100, 3, 3))
-    z[:, 2, 1] = np.concatenate([honest, guilty])
-    pair = Pair(2, 1, z[:, 2, 1] > 0.7)
-    one = a_round()
-    one.trusted = np.ones(100, dtype=bool)
-    # The classes are unlike, so that some are merely louder than others.
-    assert one._threshold(held_by_none(z), [pair], pair) < 1
-    z[:2, 1, 2] = 1.7
-    assert one._threshold(held_by_none(z), [pair], pair) == 3.4
-    z[:2, 1, 2] = 3.5
-    height = one._threshold(held_by_none(z), [pair], pair)
-    assert 3.5 < height < 7
-    # Nobody stands out clearly: what honest clients have in other pairs, and in this one, decides.
-    z[90:, 2, 1] = 3.0
-    assert one._threshold(held_by_none(z), [pair], pair) < 3
-
-
 @pytest.mark.parametrize(
     ("own", "others", "false_alarm", "guilty"),
     [
@@ -471,20 +446,3 @@ def test_too_high_for_a_single_client_is_what_others_do_not_come_to(spread, flag
     assert (suspicion[:10] > 1).all()
     assert (suspicion[50] > 1) == flagged
     assert not (suspicion[np.r_[10:50, 51:100]] > 1).any()
-
-
-def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
-    honest, guilty = np.linspace(-3, 2, 90), np.linspace(8, 12, 10)
-    z = np.zeros((100, 3, 3))
-    z[:, 2, 1] = np.concatenate([honest, guilty])
-    pair, one = Pair(2, 1, z[:, 2, 1] > 7), a_round()
-    one.trusted = np.ones(100, dtype=bool)
-    before = one._threshold(held_by_none(z), [pair], pair)
-    z[4:6, 1, 2] = 4.9
-    assert before < one._threshold(held_by_none(z), [pair], pair) == 4.9
-    # But no further than half of the way, and not for what the guilty have there.
-    z[6:8, 1, 2], z[95, 1, 2] = 7.0, 30.0
-    middle, outstanding = np.median(honest), np.quantile(guilty, 0.6)
-    assert one._threshold(held_by_none(z), [pair], pair) == pytest.approx(
-        (middle + outstanding) / 2
-    )
