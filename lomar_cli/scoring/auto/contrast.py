@@ -29,8 +29,8 @@ _NOISE_STEPS, _FIT_STEPS, _SWEEPS = 3, 5, 15
 # What is left is cut at so many spreads, and asked for a common course with so many pairs at least.
 _CUT, _LEAST_PAIRS = 3.0, 20
 _LEAST_HOLDERS = 8
-# So many pairs are fitted at once: enough to outweigh the cost of a call, few enough to stay in
-# the cache.
+# So many pairs are fitted at once: enough to outweigh the cost of a call, few enough for their
+# moments to stay in the cache (6 MB at 50 labels).
 _AT_ONCE = 300
 
 
@@ -70,7 +70,8 @@ def contrasts(content: Array, rest: Array, trusted: Mask, compared: Mask) -> Con
         enough = without.sum(axis=0) > 0.5 * trusted.sum()
         honest = np.where(enough, without, trusted[:, None])[trusted]
         y = (content[:, g, s] - content[:, s, s]) / deviation
-        # Where most hold the source, how far below 0 that puts them would hide what others add.
+        # Where most hold the source, how far below 0 that puts them would hide what others add. (By
+        # A[s, s] = c (1 - 1/R) for c they lie c below, so that a share 1/R of it is left.)
         level = y + np.where(enough[:, None], 0.0, held[:, s]) / deviation
         known = _known(fitted, products, level[trusted], deviation[trusted], s[:, 0], honest)
         found.z[:, g, s] = y - np.tensordot(held, known, 1) / deviation
@@ -166,14 +167,14 @@ def _leavings(content: Array, held: Array, noise: Array, trusted: Mask) -> tuple
     (n', R, R), and its spread (R, R).
     """
     labels = content.shape[1]
-    fitted, noise = held[trusted], noise[trusted]
+    fitted, noise, content = held[trusted], noise[trusted], content[trusted]
     products = _products(fitted)
     units = np.zeros((labels, labels))
     leavings = np.zeros((len(fitted), labels, labels))
     for row in range(labels):
         # All columns of a row at once: (n', R), and (R, R, R) of each column's moments.
         root = np.sqrt(noise[:, [row]])
-        y = content[trusted][:, row] / root
+        y = content[:, row] / root
         weight = np.ones_like(y)
         for _ in range(_NOISE_STEPS):
             moments = ((weight / noise[:, [row]]).T @ products).reshape(labels, labels, labels)
@@ -190,7 +191,8 @@ def _leavings(content: Array, held: Array, noise: Array, trusted: Mask) -> tuple
 
 def _products(held: Array) -> Array:
     """Of what each client holds of two labels, (n, R * R): moments are weighted sums of these."""
-    found: Array = np.einsum("ni,nj->nij", held, held).reshape(len(held), -1)
+    count, labels = held.shape
+    found: Array = np.einsum("ni,nj->nij", held, held).reshape(count, labels**2)
     return found
 
 

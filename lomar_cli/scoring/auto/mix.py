@@ -24,8 +24,8 @@ _RANKED = -3.0
 _ALONE, _ALONE_HERE = 8.0, 4.0
 # With no evidence of others than those, others must come so much of the way to them, or so far.
 _NEAR_FAR = 0.3
-# Spreads of a pair's own z above their median, with the clients found left out: of those who do not
-# clearly hold the source, if they are so many, and such a share (12 of 1,003 were not the bulk).
+# Spreads of a pair's own z above their median, with the clients found left out: of those who hold
+# none of the source, if they are so many, and such a share (12 of 1,003 were not the bulk).
 _BULK, _LEAST_BULK, _BULK_SHARE = 1.65, 10, 0.05
 # Of like classes honest clients, too, have some in common. How much shows where the two labels are
 # exchanged: nobody is guilty of less, if that is not more than so much of the way to this share of
@@ -144,7 +144,7 @@ class _Round(Search):
         z, fit = contrast.z, self._fit(pairs)
         height = self._height(z, [p for p in pairs if p is not pair], pair.source, fit)
         own = z[:, pair.target, pair.source]
-        # Who clearly holds the source lies far below 0, and is no measure of the others.
+        # Who holds some of the source lies below 0, and is no measure of the others.
         bulk = fit & (contrast.below[:, pair.target, pair.source] <= 0)
         if bulk.sum() < max(_LEAST_BULK, _BULK_SHARE * fit.sum()):
             bulk = fit

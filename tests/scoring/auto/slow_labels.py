@@ -76,7 +76,7 @@ def contrasts(content, rest, trusted, judged):
             fair = [i for i in range(count) if trusted[i]]
             without = [i for i in fair if held[i, s] <= few * math.sqrt(noise[i, s])]
             rows = without if 2 * len(without) > len(fair) else fair
-            # Those who hold s lie as far below 0 as they do.
+            # Those who hold s lie below 0 by that; a share 1/R of it is left.
             level = y + held[:, s] / np.sqrt(variances) if rows is fair else y
             _, _, fit = _robust(x[rows], level[rows], contrast._FIT_STEPS, _from_zero)
             z[:, g, s] = y - x @ fit

@@ -11,12 +11,20 @@ from lomar_cli.scoring.auto.evidence import evidence, level
 from tests.scoring.auto import slow_labels
 
 
-def content(seed=0, count=50, labels=4, flip=None, attackers=0, noise=0.02):
-    """A (n, R, R) of softmax-like clients, and the squared noise of their rows (n, R)."""
+def content(seed=0, count=50, labels=4, flip=None, attackers=0, noise=0.02, without=None):
+    """A (n, R, R) of softmax-like clients, and the squared noise of their rows (n, R).
+
+    Of those who hold no 1, a share ``without``, classes 2 and 0 look like 1s called 0 and 3.
+    """
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet(np.full(labels, 1.5), count)
     own = np.eye(labels) - 1 / labels
+    if without is not None:
+        shares[: round(without * count), 1] = 0.0
     a = shares[:, None, :] * own
+    if without is not None:
+        a[:, 0, 1] += 0.5 * shares[:, 2]
+        a[:, 3, 1] += 0.3 * shares[:, 0]
     if flip is not None:
         s, g = flip
         guilty = np.arange(count) >= count - attackers
@@ -38,10 +46,11 @@ def test_noise_units_are_the_slow_loops(seed):
     assert (np.abs(found / 0.02 - 1) < 0.5).all()
 
 
+@pytest.mark.parametrize("without", [None, 0.25, 0.6])
 @pytest.mark.parametrize("flip", [None, (2, 0)])
 @pytest.mark.parametrize("seed", range(3))
-def test_contrasts_are_the_slow_loops(seed, flip):
-    a, rest = content(seed, flip=flip, attackers=8)
+def test_contrasts_are_the_slow_loops(seed, flip, without):
+    a, rest = content(seed, flip=flip, attackers=8, without=without)
     trusted = np.arange(50) % 9 > 0
     judged = np.array([True, True, True, seed != 0])
     found = contrast.contrasts(a, rest, trusted, judged)
@@ -52,9 +61,25 @@ def test_contrasts_are_the_slow_loops(seed, flip):
     np.testing.assert_allclose(found.below, below, rtol=1e-6)
 
 
-@pytest.mark.parametrize("at_once", [1, 7])
-def test_how_many_pairs_are_fitted_at_once_changes_nothing(monkeypatch, at_once):
-    a, rest = content(3, labels=6, flip=(2, 0), attackers=8)
+@pytest.mark.parametrize("without", [0.25, 0.6])
+def test_what_looks_like_a_label_is_taken_out_where_it_is_held(monkeypatch, without):
+    a, rest = content(4, without=without)
+    args = a, rest, np.ones(50, dtype=bool), np.ones(4, dtype=bool)
+    z = contrast.contrasts(*args).z
+    monkeypatch.setattr(contrast, "_from_zero", lambda moments, right: np.zeros_like(right))
+    plain = contrast.contrasts(*args).z
+    lacking = np.arange(50) < round(without * 50)
+    for target in (0, 3):
+        before, now = plain[lacking, target, 1], z[lacking, target, 1]
+        assert np.median(now) < 0.5 * np.median(before)
+        assert np.median(before) > 1
+
+
+# Of five labels compared, four pairs each: one label at once, two (and one left), and three.
+@pytest.mark.parametrize("at_once", [1, 8, 12])
+@pytest.mark.parametrize("without", [0.25, 0.6])
+def test_how_many_pairs_are_fitted_at_once_changes_nothing(monkeypatch, at_once, without):
+    a, rest = content(3, labels=6, flip=(2, 0), attackers=8, without=without)
     trusted, compared = np.arange(50) % 9 > 0, np.arange(6) != 4
     together = contrast.contrasts(a, rest, trusted, compared)
     monkeypatch.setattr(contrast, "_AT_ONCE", at_once)

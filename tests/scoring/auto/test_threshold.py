@@ -12,11 +12,11 @@ from lomar_cli.scoring.auto.unmix import rows_seen
 from tests.scoring.auto.rounds import digits, seen
 
 
-def a_round():
-    """What ``mix`` works on; the numbers of this round of 100 do not matter."""
+def a_round(count=100):
+    """What ``mix`` works on; the numbers of this round do not matter."""
     view = seen(digits("0", 1)[0])
     made = _Round(rows_seen(view, view.trusted), view)
-    made.trusted = np.ones(100, dtype=bool)
+    made.count, made.trusted = count, np.ones(count, dtype=bool)
     return made
 
 
@@ -60,13 +60,15 @@ def test_nobody_is_guilty_of_less_than_where_the_labels_are_exchanged():
     )
 
 
-@pytest.mark.parametrize(("holders", "low", "high"), [(75, 0.3, 0.5), (82, 3, 5)])
-def test_who_clearly_holds_the_label_is_no_measure_of_the_others(holders, low, high):
-    """But where few do not, these are no bulk."""
-    z, below = np.zeros((2, 100, 3, 3))
-    z[:, 2, 1] = np.concatenate(
-        [np.linspace(-12, -2, 75), np.linspace(-0.3, 0.3, 15), np.linspace(4, 8, 10)]
-    )
+@pytest.mark.parametrize(
+    ("count", "holders", "low", "high"),
+    [(100, 75, 0.3, 0.5), (100, 82, 3, 5), (400, 375, 0.29, 0.31)],
+)
+def test_who_holds_the_label_is_no_measure_of_the_others(count, holders, low, high):
+    """But where few do not, or a small share, these are no bulk."""
+    z, below = np.zeros((2, count, 3, 3))
+    holding = np.linspace(-12, -2, count - 25)
+    z[:, 2, 1] = np.concatenate([holding, np.linspace(-0.3, 0.3, 15), np.linspace(4, 8, 10)])
     below[:holders, 2, 1] = 1.0
     pair = Pair(2, 1, z[:, 2, 1] > 1)
-    assert low < a_round()._threshold(Contrasts(z, below), [pair], pair) < high
+    assert low < a_round(count)._threshold(Contrasts(z, below), [pair], pair) < high
