@@ -14,7 +14,7 @@ from tests.scoring.auto import slow_labels
 def content(seed=0, count=50, labels=4, flip=None, attackers=0, noise=0.02, without=None):
     """A (n, R, R) of softmax-like clients, and the squared noise of their rows (n, R).
 
-    Of those who hold no 1, a share ``without``, classes 2 and 0 look like 1s called 0 and 3.
+    If given, a share ``without`` holds no 1, and classes 2 and 0 look like 1s called 0 and 3.
     """
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet(np.full(labels, 1.5), count)
